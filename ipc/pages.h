@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The memfds that outlive a process: statistics.  The supervisor
+ * creates and keeps them; a reborn process goes on where the last one was.
+ *
+ * Each counter has one writer, the process the page belongs to, and is read
+ * by others with relaxed atomic loads: a reader may see counters of slightly
+ * different moments, never a torn one.  Readers bound every index they take.
+ */
+#ifndef IPC_PAGES_H
+#define IPC_PAGES_H
+
+#include <stdint.h>
+
+#include "policy/lastword.h"
+
+#define STATS_PAGE_BYTES	4096
+#define STATS_MAGIC		0x31545342u	/* "BST1" */
+#define STATS_MAX_QUEUES	32
+
+struct stats_queue {
+	uint64_t requests;	/* completed */
+	uint64_t bytes_read;	/* device -> guest */
+	uint64_t bytes_written;	/* guest -> device */
+	uint64_t errors;	/* completed with an error status */
+	uint64_t kicks;		/* wake-ups by the guest */
+	uint64_t interrupts;	/* call eventfd written */
+	uint64_t in_flight;	/* taken, not yet completed */
+	uint64_t pad;
+};
+
+struct stats_page {
+	uint32_t magic;		/* STATS_MAGIC */
+	uint32_t nr_queues;
+	uint64_t births;	/* processes that have owned this page */
+	struct last_word last_word;	/* seccomp's victim, see policy/ */
+	uint64_t register_reads;	/* heavy exits answered (register channel) */
+	uint64_t register_writes;
+	struct stats_queue queue[STATS_MAX_QUEUES];
+};
+
+_Static_assert(sizeof(struct stats_page) <= STATS_PAGE_BYTES, "stats_page");
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The PCI root: one bus, host bridge at 00.0, functions at 00:01.0 to
+ * 00:1f.0, reached by CF8/CFC (PCI Local Bus 3.0, 3.2.2.3.2) and by ECAM
+ * (PCIe base spec, 7.2.2) from vCPU threads.
+ */
+#ifndef VMM_CORE_PCI_H
+#define VMM_CORE_PCI_H
+
+#include "ipc/life.h"
+
+/* Host bridge, CF8/CFC and ECAM onto the bus.  Return: 0 or -errno. */
+int pci_init(void);
+
+/*
+ * Make device number index + 1 a virtio-pci function in front of the
+ * vhost-user back-end behind link_fd.  Talks to the back-end (features, queue
+ * count, config space) with a deadline; allocates MSI-X vectors and doorbells;
+ * places the BAR.  inflight_fd: memfd kept by the supervisor, or -1.
+ * Takes both fds.  Return: 0 or -errno, with a line logged.
+ * Context: main thread, before the vCPUs run.
+ */
+int virtio_pci_add(const struct life_core_device *dev, int link_fd,
+		   int inflight_fd);
+
+/*
+ * The back-ends' sockets became readable: end of file, or a message on the
+ * back-end channel.  Returns an epoll fd that the main loop watches, and the
+ * function to call when it is ready.
+ */
+int virtio_pci_epoll_fd(void);
+void virtio_pci_dispatch(void);
+
+#endif
