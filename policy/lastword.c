@@ -34,24 +34,24 @@ extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 static struct last_word *lastword_page;
 
 /*
- * rt_sigaction with a null signal: forbidden in every policy.  If the call
- * comes back, somebody traces this process and it is init of its pid
- * namespace, which a blocked signal then does not kill; it may exit.  ud2
- * is for a filter that forbids even that.
+ * rt_sigaction of signal 0: forbidden in every policy, harmless without one.
+ * If the call comes back, this process is init of its pid namespace and is
+ * being traced, which spares it a blocked signal; it may exit.  ud2 is for a
+ * policy that has no exit_group.
  */
 __attribute__((noreturn)) static inline void die(void)
 {
-	for (;;)
-		__asm__ volatile("syscall\n\t"
-				 "mov %[exit], %%eax\n\t"
-				 "mov %[status], %%edi\n\t"
-				 "syscall\n\t"
-				 "ud2"
-				 :
-				 : "a"(SYS_rt_sigaction), "D"(0), "S"(0),
-				   "d"(0), [exit] "i"(SYS_exit_group),
-				   [status] "i"(128 + SIGSYS)
-				 : "rcx", "r11", "memory");
+	__asm__ volatile("syscall\n\t"
+			 "mov %[exit], %%eax\n\t"
+			 "mov %[status], %%edi\n\t"
+			 "syscall\n\t"
+			 "ud2"
+			 :
+			 : "a"(SYS_rt_sigaction), "D"(0), "S"(0), "d"(0),
+			   [exit] "i"(SYS_exit_group),
+			   [status] "i"(128 + SIGSYS)
+			 : "rcx", "r11", "memory");
+	__builtin_unreachable();
 }
 
 static void note(volatile struct last_word *word, const siginfo_t *info,
