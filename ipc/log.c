@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One line, one write: every process's log.  See ipc/log.h. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ipc/log.h"
+
+#define LOG_OUT_FD	2
+
+static const char *log_prefix;
+static enum log_level log_max_level = LOG_LEVEL_INFO;
+
+static const char *const level_text[] = {
+	[LOG_LEVEL_ERR] = "",
+	[LOG_LEVEL_WARN] = "warning: ",
+	[LOG_LEVEL_INFO] = "",
+	[LOG_LEVEL_DEBUG] = "debug: ",
+};
+
+void log_init(const char *prefix, enum log_level level)
+{
+	log_prefix = prefix;
+	log_max_level = level;
+}
+
+/* Append to line; what does not fit is cut, room for the newline is kept. */
+static size_t append(char *line, size_t used, const char *text)
+{
+	size_t room = LOG_LINE_MAX - 1 - used;
+	size_t len = strlen(text);
+
+	if (len > room)
+		len = room;
+	memcpy(line + used, text, len);
+	return used + len;
+}
+
+static void __attribute__((format(printf, 3, 0)))
+emit(enum log_level level, int errno_value, const char *fmt, va_list args)
+{
+	char line[LOG_LINE_MAX];
+	char text[LOG_LINE_MAX];
+	size_t used = 0;
+	ssize_t written;
+
+	if (level > log_max_level)
+		return;
+	vsnprintf(text, sizeof(text), fmt, args);
+	if (log_prefix) {
+		used = append(line, used, log_prefix);
+		used = append(line, used, ": ");
+	}
+	used = append(line, used, level_text[level]);
+	used = append(line, used, text);
+	if (errno_value) {
+		used = append(line, used, ": ");
+		used = append(line, used, strerror(errno_value));
+	}
+	line[used++] = '\n';
+	/* A log that nobody reads, or that is full, must not stop a device. */
+	written = write(LOG_OUT_FD, line, used);
+	(void)written;
+}
+
+#define LOG_FUNCTION(name, level)				\
+	void name(const char *fmt, ...)				\
+	{							\
+		int saved_errno = errno;			\
+		va_list args;					\
+								\
+		va_start(args, fmt);				\
+		emit(level, 0, fmt, args);			\
+		va_end(args);					\
+		errno = saved_errno;				\
+	}
+
+LOG_FUNCTION(log_err, LOG_LEVEL_ERR)
+LOG_FUNCTION(log_warn, LOG_LEVEL_WARN)
+LOG_FUNCTION(log_info, LOG_LEVEL_INFO)
+LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG)
+
+void log_perr(int errno_value, const char *fmt, ...)
+{
+	int saved_errno = errno;
+	va_list args;
+
+	va_start(args, fmt);
+	emit(LOG_LEVEL_ERR, errno_value, fmt, args);
+	va_end(args);
+	errno = saved_errno;
+}
+
+noreturn void die(int status, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	emit(LOG_LEVEL_ERR, 0, fmt, args);
+	va_end(args);
+	exit(status);
+}
+
+int log_allowed(struct log_limit *limit, uint32_t burst)
+{
+	struct timespec now;
+	int64_t now_ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ms = now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+	if (now_ms - limit->window_ms >= 1000) {
+		/* After a burst, a stream of causes gets one line a second. */
+		limit->count = limit->count > burst ? burst : 0;
+		limit->window_ms = now_ms;
+	}
+	if (limit->count > burst)
+		return 0;
+	limit->count++;
+	return 1;
+}
