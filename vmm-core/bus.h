@@ -6,6 +6,10 @@
  * the bus lock; a lookup takes the lock for reading.  A handler runs on the
  * vCPU's thread, without the bus lock, and takes its own device's lock.
  * Nothing there: reads give all ones, writes are dropped.
+ *
+ * Ports may nest, and the narrowest range that holds the whole access gets it:
+ * a dword at 0xcf8 is PCI's, a byte at 0xcf9 the reset register's.  Memory
+ * ranges must not touch.
  */
 #ifndef VMM_CORE_BUS_H
 #define VMM_CORE_BUS_H
@@ -22,7 +26,7 @@ struct bus_ops {
 };
 
 /*
- * Return: 0; -EEXIST overlaps another range; -ENOSPC table full;
+ * Return: 0; -EEXIST overlaps another range (unless ports nested in it); -ENOSPC table full;
  * -EINVAL empty or wrapping range.  ops and opaque must live for ever.
  */
 int bus_add(enum bus_space space, uint64_t base, uint64_t len,
