@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a device process, the same for every device (C3-C7):
+ *
+ *	birth -> name -> open -> confine_self() -> start -> READY -> loop
+ *
+ * A device's main.c is one call of device_main() with its ops.  Virtio
+ * devices add struct vhost_ops (vhost_device.h) and call vhost_start() from
+ * ops->start; the serial port puts its register channel in the loop there.
+ */
+#ifndef DEVPROC_DEVICE_H
+#define DEVPROC_DEVICE_H
+
+#include <stdint.h>
+
+#include "ipc/inherit.h"
+#include "ipc/life.h"
+#include "ipc/log.h"
+#include "ipc/pages.h"
+#include "policy/policy.h"
+
+struct device_ops {
+	const char *role;		/* "blk": of argv[0], of help, of comm */
+	enum life_role life_role;	/* LIFE_BIRTH must say the same */
+	const struct policy *policy;
+
+	/*
+	 * Started by hand: NAME and VALUE of one --NAME=VALUE (VALUE "" if
+	 * there is no "=").  Notes it in birth or in own statics.
+	 * Return: 0; -ENOENT no such option; -EINVAL bad value.
+	 */
+	int (*option)(struct life_birth *birth, const char *name,
+		      const char *value);
+	/*
+	 * Started by hand, after the options: open what they name, put it at
+	 * RES_FD (RES2_FD), complete birth.  Logs why it failed.
+	 */
+	int (*acquire)(struct life_birth *birth);
+	const char *help;		/* lines for --help, "" if none */
+	const char *capabilities;	/* JSON of --print-capabilities */
+
+	/*
+	 * Before confinement: what takes system calls that the policy does
+	 * not have.  Nothing from guest, image or peer is looked at here.
+	 */
+	int (*open)(const struct life_birth *birth);
+	/* After confinement: look at the resource, put LINK_FD in the loop. */
+	int (*start)(const struct life_birth *birth);
+	/* LIFE_STOP: finish what is in hand, then loop_quit(0). */
+	void (*stop)(void);
+	/* LIFE_ATTACH, fd is the device's from now on; NULL: refused. */
+	void (*attach)(int fd);
+};
+
+/* Context: main() of a device.  Return: exit status. */
+int device_main(const struct device_ops *ops, int argc, char **argv);
+
+/*
+ * This process cannot go on: one line to the log, LIFE_FAILED with the same
+ * text, loop_quit(1).  For broken peers and lost resources, never for what a
+ * guest can do.  Handlers return after it; the loop ends with the round.
+ */
+void device_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Tell the supervisor something without payload (LIFE_ESCAPE). */
+void device_tell(enum life_type type);
+
+/*
+ * The peer on LINK_FD closed it, in good order: the process has served its
+ * purpose and ends with status 0.
+ */
+void device_link_closed(void);
+
+/* This process's statistics; always there.  Written by this process only. */
+extern struct stats_page *device_stats;
+
+/* Add to a counter of device_stats: one writer, readers in other processes. */
+static inline void stats_add(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+#endif

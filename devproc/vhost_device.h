@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtio device behind vhost-user, the back-end's side (C6).
+ *
+ * vhost_device.c owns LINK_FD, the queues and the memory table; a device
+ * supplies the struct below and knows nothing about sockets.
+ */
+#ifndef DEVPROC_VHOST_DEVICE_H
+#define DEVPROC_VHOST_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devproc/vring.h"
+
+#define VHOST_MAX_QUEUES	32
+
+struct vhost_ops {
+	uint64_t features;	/* device-specific bits, 0..23; see offer() */
+	uint16_t nr_queues;	/* 1..VHOST_MAX_QUEUES; see offer() */
+	uint16_t config_bytes;	/* 0..VHOST_USER_CONFIG_MAX */
+
+	/*
+	 * What is offered, if it depends on the resource; NULL: the two
+	 * fields above.  Called once, by vhost_start().
+	 */
+	void (*offer)(uint64_t *features, uint16_t *nr_queues);
+	/* Device-specific features that the driver took. */
+	void (*accept)(uint64_t features);
+
+	/* Fill config space, config_bytes of it.  NULL if config_bytes is 0. */
+	void (*config_read)(uint8_t *config);
+	/* The driver wrote; offset + size <= config_bytes.  NULL: refused. */
+	int (*config_write)(uint32_t offset, const uint8_t *data,
+			    uint32_t size);
+
+	/* The queue runs from now on; it may hold requests already. */
+	void (*queue_start)(unsigned int index, struct vring *vring);
+	/*
+	 * The guest kicked, or may have: pop what is there.  Also called
+	 * once after queue_start.
+	 */
+	void (*queue_kick)(unsigned int index, struct vring *vring);
+	/*
+	 * The queue is about to stop: vring_pop() returns 0 from now on.
+	 * Push, or let complete, all that is in flight; the skeleton waits
+	 * for vring_in_flight() to be 0, with the loop running.
+	 */
+	void (*queue_stop)(unsigned int index, struct vring *vring);
+	/* No queue uses the vring any more. */
+	void (*queue_stopped)(unsigned int index);
+	/*
+	 * End of a loop round: submit and complete in batches.  Return true
+	 * to be called again before the loop sleeps.  May be NULL.
+	 */
+	bool (*round_end)(void);
+};
+
+/*
+ * Put LINK_FD in the loop and serve it.  From device_ops.start, after
+ * confinement.  ops must stay.  Return: 0 or -errno.
+ */
+int vhost_start(const struct vhost_ops *ops);
+
+/*
+ * device_ops.stop of a virtio device: stop all queues, let in-flight
+ * requests end, then loop_quit(0).
+ */
+void vhost_stop(void);
+
+/* Config space changed on the device's side: tell the driver. */
+void vhost_config_changed(void);
+
+#endif
