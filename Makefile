@@ -8,8 +8,9 @@
 # V=1 shows commands; O=DIR builds elsewhere; CC=clang works too.
 
 O ?= build
-CC ?= gcc
-HOSTCC ?= $(CC)
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 PREFIX ?= /usr/local
 VERSION := 0.1
 
@@ -25,7 +26,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fcf-protection \
 	-ftrivial-auto-var-init=zero
 CFLAGS ?= -O2 -g
-BASE := -std=gnu11 -D_GNU_SOURCE -DBULKHEAD_VERSION='"$(VERSION)"' -I. -I$(O) -MMD -MP -pthread
+BASE := -std=gnu11 -D_GNU_SOURCE -DBULKHEAD_VERSION='"$(VERSION)"' -I. -MMD -MP -pthread
 ifneq ($(SAN),)
 # Sanitizers want the dynamic loader; such a build is for tests, not for use.
 MODE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -37,6 +38,7 @@ endif
 COMPILE = $(CC) $(BASE) $(WARN) $(MODE) $(CFLAGS)
 
 # --- sources, in the order of the data path ---------------------------------
+# gen/NAME.c is made by a rule below, into $(O)/gen.
 
 IPC := ipc/log.c ipc/fdmsg.c ipc/life.c
 CONFINE := jail/confine.c jail/landlock.c policy/install.c policy/lastword.c
@@ -49,49 +51,133 @@ CORE := vmm-core/main.c vmm-core/report.c \
 	vmm-core/serial_link.c \
 	vmm-core/pci.c vmm-core/pci_bar.c vmm-core/msix.c \
 	vmm-core/virtio_pci.c vmm-core/vhost_front.c \
-	ipc/vhost_user.c ipc/regchan.c $(IPC) $(CONFINE)
+	ipc/vhost_user.c ipc/regchan.c gen/policy_core.c $(IPC) $(CONFINE)
 
 DEVICE := devproc/life_link.c devproc/loop.c $(IPC) $(CONFINE)
 VHOST := devproc/vhost_device.c devproc/vring.c devproc/guest_mem.c \
 	devproc/inflight.c ipc/vhost_user.c $(DEVICE)
 CHARDEV := devproc/chardev.c
 
-BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/backend.c $(VHOST)
-CONSOLE := devproc/console.c $(CHARDEV) $(VHOST)
-RNG := devproc/rng.c $(VHOST)
-SERIAL := devproc/serial.c devproc/uart.c $(CHARDEV) ipc/regchan.c $(DEVICE)
+BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/backend.c \
+	gen/policy_blk.c $(VHOST)
+CONSOLE := devproc/console.c $(CHARDEV) gen/policy_console.c $(VHOST)
+RNG := devproc/rng.c gen/policy_rng.c $(VHOST)
+SERIAL := devproc/serial.c devproc/uart.c $(CHARDEV) ipc/regchan.c \
+	gen/policy_serial.c $(DEVICE)
 
 JAIL := jail/birth.c jail/stages.c
 CLI := cli/main.c $(JAIL) $(IPC)
+
+POLICYC := policy/policyc.c policy/parse.c policy/expression.c policy/lint.c \
+	policy/constants.c policy/build.c policy/verify.c
+
+# --- programs ----------------------------------------------------------------
 
 PROGRAMS := bulkhead bulkhead-core bulkhead-blk bulkhead-console bulkhead-rng \
 	bulkhead-serial
 
 all: $(PROGRAMS:%=$(O)/%)
 
-# $(call program,NAME,SOURCES,LIBS)
+objects = $(patsubst %.c,$(O)/%.o,$(patsubst %.S,$(O)/%.o,$(1)))
+
+# $(call program,NAME,SOURCES,LIBRARIES)
 define program
-$(O)/$(1): $$(patsubst %.c,$(O)/%.o,$(2))
+$(O)/$(1): $(call objects,$(2))
 	$$(call say,LD,$$@)
 	$$(Q)$$(CC) $$(LINK) -pthread -o $$@ $$^ $(3)
-ALL_SOURCES += $(2)
+OBJECTS += $(call objects,$(2))
 endef
 
 $(eval $(call program,bulkhead,$(CLI),-linih -ljansson -lcap))
-$(eval $(call program,bulkhead-core,$(CORE) $(O)/policy/core.c,-lcap))
-$(eval $(call program,bulkhead-blk,$(BLK) $(O)/policy/blk.c,-luring -lcap))
-$(eval $(call program,bulkhead-console,$(CONSOLE) $(O)/policy/console.c,-lcap))
-$(eval $(call program,bulkhead-rng,$(RNG) $(O)/policy/rng.c,-lcap))
-$(eval $(call program,bulkhead-serial,$(SERIAL) $(O)/policy/serial.c,-lcap))
+$(eval $(call program,bulkhead-core,$(CORE),-lcap))
+$(eval $(call program,bulkhead-blk,$(BLK),-luring -lcap))
+$(eval $(call program,bulkhead-console,$(CONSOLE),-lcap))
+$(eval $(call program,bulkhead-rng,$(RNG),-lcap))
+$(eval $(call program,bulkhead-serial,$(SERIAL),-lcap))
 
-$(O)/%.o: %.c Makefile
+$(O)/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILE) -c -o $@ $<
 
-$(O)/$(O)/policy/%.o: $(O)/policy/%.c
-	$(call say,CC,$<)
+$(O)/%.o: %.S
+	$(call say,AS,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILE) -c -o $@ $<
 
-.PHONY: all
+$(O)/gen/%.o: $(O)/gen/%.c
+	$(call say,CC,$<)
+	$(Q)$(COMPILE) -c -o $@ $<
+
+# Policies are compiled on the build host; processes carry the result only.
+$(O)/policyc: $(call objects,$(POLICYC))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(MODE) -pie -o $@ $^ -lseccomp
+OBJECTS += $(call objects,$(POLICYC))
+
+.PRECIOUS: $(O)/gen/policy_%.c
+$(O)/gen/policy_%.c: policy/%.policy $(wildcard policy/common*.policy) $(O)/policyc
+	$(call say,POLICY,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(O)/policyc --name $* --output $@ $<
+
+# --- tests -------------------------------------------------------------------
+
+# $(call test,PATH,SOURCES,LIBRARIES): $(O)/PATH, run by tests/run
+define test
+$(O)/$(1): $(call objects,$(2))
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(MODE) -pie -pthread -o $$@ $$^ $(3)
+OBJECTS += $(call objects,$(2))
+TESTS += $(O)/$(1)
+endef
+
+CHECK := -lcheck -lsubunit -lm -lrt
+
+$(eval $(call test,tests/unit/test_fdmsg,tests/unit/test_fdmsg.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_life,tests/unit/test_life.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_log,tests/unit/test_log.c ipc/log.c,$(CHECK)))
+
+tests: all $(TESTS)
+
+# Packages are installed where apt is the way to do it; see tests/install.
+check:
+	$(Q)tests/install build check
+	$(Q)$(MAKE) --no-print-directory -j2 tests
+	$(Q)tests/run $(O)
+
+demo:
+	$(Q)tests/install build demo
+	$(Q)$(MAKE) --no-print-directory -j2 all
+	$(Q)tests/demo $(O)
+
+bench:
+	$(Q)tests/install build bench
+	$(Q)$(MAKE) --no-print-directory -j2 tests
+	$(Q)tests/perf/bench $(O)
+
+# Sanitizers: everything that needs no jail and no /dev/kvm.
+san:
+	$(Q)tests/install build check
+	$(Q)$(MAKE) --no-print-directory -j2 O=$(O)-san SAN=1 tests
+	$(Q)tests/run $(O)-san unit wire
+
+lab-shell:
+	$(Q)tests/install lab
+	$(Q)tests/lab/lab --shell
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/bulkhead \
+		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 755 $(O)/bulkhead $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(filter-out $(O)/bulkhead,$(PROGRAMS:%=$(O)/%)) \
+		$(DESTDIR)$(PREFIX)/libexec/bulkhead/
+	install -m 644 docs/bulkhead.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 docs/bulkhead.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
+
+clean:
+	rm -rf $(O) $(O)-san
+
+-include $(sort $(OBJECTS:.o=.d))
+
+.PHONY: all tests check demo bench san lab-shell install clean
