@@ -92,37 +92,61 @@ static unsigned int fifo_depth(const struct uart *uart)
 
 /* --- interrupts ------------------------------------------------------------ */
 
-/* PC16550D, table III: the pending cause of highest priority. */
-static uint8_t interrupt_cause(const struct uart *uart)
+/* Causes that are enabled and pending. */
+#define CAUSE_LINE_STATUS	0x1
+#define CAUSE_RX		0x2
+#define CAUSE_THRE		0x4
+#define CAUSE_MODEM		0x8
+
+static unsigned int pending_causes(const struct uart *uart)
 {
+	unsigned int causes = 0;
+
 	if ((uart->ier & IER_ELSI) && uart->lsr_errors)
-		return IIR_LINE_STATUS;
+		causes |= CAUSE_LINE_STATUS;
 	if ((uart->ier & IER_ERBFI) && uart->rx_len > 0)
+		causes |= CAUSE_RX;
+	if ((uart->ier & IER_ETBEI) && uart->thre_pending)
+		causes |= CAUSE_THRE;
+	if ((uart->ier & IER_EDSSI) && uart->msr_deltas)
+		causes |= CAUSE_MODEM;
+	return causes;
+}
+
+/* PC16550D, table III: what IIR says, by priority. */
+static uint8_t interrupt_id(const struct uart *uart)
+{
+	unsigned int causes = pending_causes(uart);
+
+	if (causes & CAUSE_LINE_STATUS)
+		return IIR_LINE_STATUS;
+	if (causes & CAUSE_RX)
 		return uart->rx_len >= rx_trigger(uart) ? IIR_RX_DATA
 							: IIR_RX_TIMEOUT;
-	if ((uart->ier & IER_ETBEI) && uart->thre_pending)
+	if (causes & CAUSE_THRE)
 		return IIR_THRE;
-	if ((uart->ier & IER_EDSSI) && uart->msr_deltas)
+	if (causes & CAUSE_MODEM)
 		return IIR_MODEM;
 	return IIR_NONE;
 }
 
 /*
- * Bring the line up to date after any change.  On the PC's board OUT2 opens
- * the gate between INTR and the bus, and loopback forces OUT2 inactive
- * (PC16550D, 8.7).
+ * Bring the line up to date after a change; served: the guest has just served
+ * a cause.  On the board of a PC, OUT2 opens the gate between INTR and the
+ * bus, and loopback forces OUT2 inactive (PC16550D, 8.7).
  *
  * A guest that serves one cause per interrupt would wait for ever for an edge
  * that does not come while a second cause holds the line up; so once it has
- * read IIR, what is still pending is announced again.  A guest that loops
- * until IIR says none sees at worst one interrupt with nothing to do.
+ * read IIR and served something, what is still pending is announced again.  A
+ * guest that loops until IIR says none sees at worst one interrupt with
+ * nothing to do.
  */
-static void update_line(struct uart *uart)
+static void update_line(struct uart *uart, bool served)
 {
 	bool gate = (uart->mcr & MCR_OUT2) && !(uart->mcr & MCR_LOOP);
-	bool line = gate && interrupt_cause(uart) != IIR_NONE;
+	bool line = gate && pending_causes(uart) != 0;
 
-	if (line && (!uart->line || uart->identified)) {
+	if (line && (!uart->line || (served && uart->identified))) {
 		uart->pulse = true;
 		uart->identified = false;
 	}
@@ -205,7 +229,7 @@ void uart_rx_put(struct uart *uart, uint8_t byte)
 	if (uart->mcr & MCR_LOOP)
 		return;
 	rx_push(uart, byte, false);
-	update_line(uart);
+	update_line(uart, false);
 }
 
 /* --- transmitter ----------------------------------------------------------- */
@@ -252,7 +276,7 @@ unsigned int uart_tx_take(struct uart *uart, uint8_t *buf, unsigned int max)
 		return taken;
 	}
 	tx_emptied(uart);
-	update_line(uart);
+	update_line(uart, false);
 	return taken;
 }
 
@@ -341,12 +365,12 @@ static void write_lcr(struct uart *uart, uint8_t value)
 /* PC16550D, 8.6: reading IIR takes THRE back if that is what it reports. */
 static uint8_t read_iir(struct uart *uart)
 {
-	uint8_t cause = interrupt_cause(uart);
+	uint8_t id = interrupt_id(uart);
 
-	if (cause == IIR_THRE)
+	if (id == IIR_THRE)
 		uart->thre_pending = false;
 	uart->identified = true;
-	return cause | (fifo_enabled(uart) ? IIR_FIFO_MASK : 0);
+	return id | (fifo_enabled(uart) ? IIR_FIFO_MASK : 0);
 }
 
 /* PC16550D, 8.4: reading LSR clears OE, BI and the FIFO error summary. */
@@ -406,14 +430,19 @@ static uint8_t read_register(struct uart *uart, unsigned int offset)
 
 uint8_t uart_read(struct uart *uart, unsigned int offset)
 {
+	unsigned int causes = pending_causes(uart);
+	unsigned int rx_len = uart->rx_len;
 	uint8_t value = read_register(uart, offset);
+	bool served = uart->rx_len < rx_len ||
+		      (causes & ~pending_causes(uart)) != 0;
 
-	update_line(uart);
+	update_line(uart, served);
 	return value;
 }
 
 void uart_write(struct uart *uart, unsigned int offset, uint8_t value)
 {
+	unsigned int causes = pending_causes(uart);
 	bool dlab = uart->lcr & LCR_DLAB;
 
 	switch (offset) {
@@ -445,7 +474,7 @@ void uart_write(struct uart *uart, unsigned int offset, uint8_t value)
 		/* LSR is for factory tests only, MSR is read-only. */
 		break;
 	}
-	update_line(uart);
+	update_line(uart, (causes & ~pending_causes(uart)) != 0);
 }
 
 void uart_reset(struct uart *uart)
