@@ -14,6 +14,7 @@
 
 static const char *log_prefix;
 static enum log_level log_max_level = LOG_LEVEL_INFO;
+static int log_raw;
 
 static const char *const level_text[] = {
 	[LOG_LEVEL_ERR] = "",
@@ -28,10 +29,15 @@ void log_init(const char *prefix, enum log_level level)
 	log_max_level = level;
 }
 
-/* Append to line; what does not fit is cut, room for the newline is kept. */
+void log_set_raw(int raw)
+{
+	log_raw = raw;
+}
+
+/* Append to line; what does not fit is cut, room for CR LF is kept. */
 static size_t append(char *line, size_t used, const char *text)
 {
-	size_t room = LOG_LINE_MAX - 1 - used;
+	size_t room = LOG_LINE_MAX - 2 - used;
 	size_t len = strlen(text);
 
 	if (len > room)
@@ -40,13 +46,25 @@ static size_t append(char *line, size_t used, const char *text)
 	return used + len;
 }
 
+/* line has room for two more bytes. */
+static void put_line(char *line, size_t used)
+{
+	ssize_t written;
+
+	if (log_raw)
+		line[used++] = '\r';
+	line[used++] = '\n';
+	/* A log that nobody reads, or that is full, must not stop a device. */
+	written = write(LOG_OUT_FD, line, used);
+	(void)written;
+}
+
 static void __attribute__((format(printf, 3, 0)))
 emit(enum log_level level, int errno_value, const char *fmt, va_list args)
 {
 	char line[LOG_LINE_MAX];
 	char text[LOG_LINE_MAX];
 	size_t used = 0;
-	ssize_t written;
 
 	if (level > log_max_level)
 		return;
@@ -61,10 +79,7 @@ emit(enum log_level level, int errno_value, const char *fmt, va_list args)
 		used = append(line, used, ": ");
 		used = append(line, used, strerror(errno_value));
 	}
-	line[used++] = '\n';
-	/* A log that nobody reads, or that is full, must not stop a device. */
-	written = write(LOG_OUT_FD, line, used);
-	(void)written;
+	put_line(line, used);
 }
 
 #define LOG_FUNCTION(name, level)				\
@@ -121,4 +136,14 @@ int log_allowed(struct log_limit *limit, uint32_t burst)
 		return 0;
 	limit->count++;
 	return 1;
+}
+
+void log_relay(const char *from, const char *text)
+{
+	char line[LOG_LINE_MAX];
+	size_t used = append(line, 0, from);
+
+	used = append(line, used, ": ");
+	used = append(line, used, text);
+	put_line(line, used);
 }

@@ -21,6 +21,15 @@ enum log_level { LOG_LEVEL_ERR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG 
  */
 void log_init(const char *prefix, enum log_level level);
 
+/*
+ * true while fd 2 may be a terminal in raw mode, where a newline alone does not
+ * return to the first column: lines end in CR LF then.
+ */
+void log_set_raw(int raw);
+
+/* The supervisor passes on a line of a child: "from: text", no level. */
+void log_relay(const char *from, const char *text);
+
 void log_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
