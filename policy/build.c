@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +15,33 @@
 #include <unistd.h>
 
 #include "policy/rules.h"
+
+/*
+ * libseccomp 2.5 runs for ever on some mixtures of alternatives with != or
+ * an order.  A build must end, and say where.
+ */
+#define TIME_LIMIT_S 10
+
+static char stuck_text[512];
+
+static void on_alarm(int sig)
+{
+	ssize_t ret = write(STDERR_FILENO, stuck_text, strlen(stuck_text));
+
+	(void)sig;
+	(void)ret;
+	_exit(1);
+}
+
+static void set_time_limit(const struct rule *rule)
+{
+	snprintf(stuck_text, sizeof(stuck_text),
+		 "%s:%u: %s: libseccomp cannot express this in %d s, say it "
+		 "otherwise\n", rule->file, rule->line, rule->name,
+		 TIME_LIMIT_S);
+	signal(SIGALRM, on_alarm);
+	alarm(TIME_LIMIT_S);
+}
 
 static int fail(const struct rules *rules, const char *what, int err)
 {
@@ -62,6 +90,7 @@ static int add_rule(scmp_filter_ctx ctx, const struct rule *rule)
 {
 	int err = 0;
 
+	set_time_limit(rule);
 	if (!rule->nr_clauses)
 		err = seccomp_rule_add_exact_array(ctx, SCMP_ACT_ALLOW,
 						   rule->nr, 0, NULL);
@@ -73,6 +102,7 @@ static int add_rule(scmp_filter_ctx ctx, const struct rule *rule)
 					   "%s: alternative %u is a duplicate",
 					   rule->name, i + 1);
 	}
+	alarm(0);
 	if (err)
 		return rules_error(rule->file, rule->line,
 				   "%s: libseccomp cannot express this: %s",

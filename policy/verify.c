@@ -30,12 +30,17 @@ struct values {
 	uint64_t v[MAX_VALUES];
 };
 
+/* The kernel takes no other offsets. */
+static bool can_load(uint32_t offset)
+{
+	return offset % 4 == 0 && offset < sizeof(struct seccomp_data);
+}
+
 static uint32_t load(const struct seccomp_data *data, uint32_t offset)
 {
-	uint32_t word = 0;
+	uint32_t word;
 
-	if (offset <= sizeof(*data) - sizeof(word))
-		memcpy(&word, (const char *)data + offset, sizeof(word));
+	memcpy(&word, (const char *)data + offset, sizeof(word));
 	return word;
 }
 
@@ -63,6 +68,8 @@ static int64_t run(const struct verifier *v, const struct seccomp_data *data)
 
 		switch (insn->code) {
 		case BPF_LD | BPF_W | BPF_ABS:
+			if (!can_load(insn->k))
+				return -EINVAL;
 			a = load(data, insn->k);
 			break;
 		case BPF_ALU | BPF_AND | BPF_K:
@@ -273,6 +280,28 @@ static int verify_number(const struct verifier *v, int nr)
 	return err;
 }
 
+/* The edges of x32, and -1, which a tracer uses to skip a call. */
+static int verify_edges(const struct verifier *v)
+{
+	static const struct {
+		uint32_t nr;
+		bool x32;
+	} edges[] = {
+		{ X32_BIT - 1, false }, { X32_BIT, true }, { X32_BIT + 1, true },
+		{ UINT32_MAX - 1, true }, { UINT32_MAX, false },
+	};
+	struct seccomp_data data = { .arch = AUDIT_ARCH_X86_64 };
+	int err = 0;
+
+	for (size_t i = 0; !err && i < sizeof(edges) / sizeof(edges[0]); i++) {
+		data.nr = (int)edges[i].nr;
+		err = check(v, v->rules->files[0], 1, &data,
+			    edges[i].x32 ? SECCOMP_RET_KILL_PROCESS :
+					   v->default_ret);
+	}
+	return err;
+}
+
 int verify_filter(const struct rules *rules, enum default_action action,
 		  const struct sock_filter *insns, size_t nr_insns)
 {
@@ -283,7 +312,7 @@ int verify_filter(const struct rules *rules, enum default_action action,
 		.default_ret = action == DEFAULT_REPORT ?
 			       SECCOMP_RET_TRAP : SECCOMP_RET_KILL_PROCESS,
 	};
-	int err = 0;
+	int err = verify_edges(&v);
 
 	for (unsigned int nr = 0; !err && nr < LAST_NR; nr++)
 		err = verify_number(&v, (int)nr);
