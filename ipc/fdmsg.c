@@ -38,15 +38,22 @@ static int wait_for(int sock, short events, long long deadline_ms)
 {
 	for (;;) {
 		struct pollfd pfd = { .fd = sock, .events = events };
-		long long left = -1;
+		struct timespec left = { 0 };
+		long long left_ms;
 		int ready;
 
 		if (deadline_ms >= 0) {
-			left = deadline_ms - fdmsg_now_ms();
-			if (left < 0)
-				left = 0;
+			left_ms = deadline_ms - fdmsg_now_ms();
+			if (left_ms > 0) {
+				left.tv_sec = left_ms / 1000;
+				left.tv_nsec = left_ms % 1000 * 1000000;
+			}
 		}
-		ready = poll(&pfd, 1, (int)left);
+		/*
+		 * Not poll(): interrupted by a tracer it goes on by way of
+		 * restart_syscall, which is in no policy.
+		 */
+		ready = ppoll(&pfd, 1, deadline_ms >= 0 ? &left : NULL, NULL);
 		if (ready > 0)
 			return 0;
 		if (ready == 0)
