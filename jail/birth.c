@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Births (C3, C4) and burials (C7): the supervisor's half.
+ *
+ * Theory of operation.  One clone3 makes the child and its namespaces.  The
+ * two talk over one socket pair: the supervisor maps the child's ids and
+ * writes BIRTH_GO; the child writes a struct birth_failure if a stage fails.
+ * Its end is close-on-exec, so the supervisor reads end-of-file as soon as
+ * the new program runs, and only then.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ipc/fdmsg.h"
+#include "jail/birth_priv.h"
+
+/*
+ * Above the ranges of systemd's dynamic users and containers, below 2^31.
+ * pid_max is at most 2^22, so the last one is 0x7fffffff.
+ */
+#define UID_BASE		0x70000000u
+#define UIDS_PER_SUPERVISOR	(BIRTH_MAX_INDEX + 1u)
+
+uid_t birth_uid(pid_t supervisor_pid, unsigned int index)
+{
+	return UID_BASE + (uid_t)supervisor_pid * UIDS_PER_SUPERVISOR + index;
+}
+
+/* The end of a birth that failed; the child's last trace is its text. */
+static int birth_failed(struct birth_child *child, enum birth_stage stage,
+			int err)
+{
+	siginfo_t info;
+
+	birth_describe(stage, err, child->why, sizeof(child->why));
+	if (child->stage_fd >= 0)
+		close(child->stage_fd);
+	child->stage_fd = -1;
+	if (child->pid > 0) {
+		birth_kill(child);
+		birth_reap(child, &info, -1);
+	}
+	return -err;
+}
+
+/* Everything that a spec can have wrong is a bug of the caller. */
+static int spec_check(const struct birth_spec *spec)
+{
+	if (!spec->title || spec->exe_fd < 0 || spec->nr_fds > BIRTH_MAX_FDS ||
+	    spec->nr_tasks < 1)
+		return -EINVAL;
+	for (unsigned int i = 0; i < spec->nr_fds; i++) {
+		if (spec->fds[i].from < 0 || spec->fds[i].to < 0)
+			return -EINVAL;
+		for (unsigned int k = 0; k < i; k++) {
+			if (spec->fds[k].to == spec->fds[i].to)
+				return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+/*
+ * Own namespaces of every kind that confines; no CLONE_VM, as the child
+ * runs C of its own beside the supervisor.
+ */
+static pid_t birth_clone(int *pidfd)
+{
+	struct clone_args args = {
+		.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS |
+			 CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+			 CLONE_NEWCGROUP | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+		.pidfd = (uintptr_t)pidfd,
+		.exit_signal = SIGCHLD,
+	};
+
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+static int proc_write(pid_t pid, const char *name, const char *text)
+{
+	char path[64];
+	int fd, err = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* user_namespaces(7): the maps are one line each and written once. */
+static int birth_map(const struct birth_spec *spec, pid_t pid, bool privileged)
+{
+	char uids[48], gids[48];
+	int err;
+
+	snprintf(uids, sizeof(uids), "%u %u 1", BIRTH_UID, spec->host_uid);
+	snprintf(gids, sizeof(gids), "%u %u 1", BIRTH_UID, spec->host_gid);
+	/* Who is not privileged may not map groups that could be dropped. */
+	if (!privileged) {
+		err = proc_write(pid, "setgroups", "deny");
+		if (err)
+			return err;
+	}
+	err = proc_write(pid, "uid_map", uids);
+	if (err)
+		return err;
+	return proc_write(pid, "gid_map", gids);
+}
+
+/* Clone, and in the child go on to the stages. */
+static int birth_fork(const struct birth_spec *spec, struct birth_child *child,
+		      bool privileged, int child_fd, int parent_pidfd)
+{
+	struct birth_scene scene = {
+		.spec = spec,
+		.exe_fd = spec->exe_fd,
+		.stage_fd = child_fd,
+		.parent_pidfd = parent_pidfd,
+		.may_set_groups = privileged,
+	};
+
+	child->pid = birth_clone(&child->pidfd);
+	if (child->pid == 0)
+		stages_run(&scene);
+	return child->pid < 0 ? -errno : 0;
+}
+
+int birth_begin(const struct birth_spec *spec, struct birth_child *child)
+{
+	const char go = BIRTH_GO;
+	bool privileged = spec->host_uid != geteuid() ||
+			  spec->host_gid != getegid();
+	int pair[2], parent_pidfd, err;
+
+	*child = (struct birth_child){ .pidfd = -1, .stage_fd = -1 };
+	err = spec_check(spec);
+	if (err)
+		return birth_failed(child, BIRTH_STAGE_PREPARE, -err);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return birth_failed(child, BIRTH_STAGE_PREPARE, errno);
+	child->stage_fd = pair[0];
+	parent_pidfd = pidfd_open(getpid(), 0);
+	if (parent_pidfd < 0) {
+		err = errno;
+		close(pair[1]);
+		return birth_failed(child, BIRTH_STAGE_PREPARE, err);
+	}
+	err = birth_fork(spec, child, privileged, pair[1], parent_pidfd);
+	close(parent_pidfd);
+	close(pair[1]);
+	if (err)
+		return birth_failed(child, BIRTH_STAGE_CLONE, -err);
+	err = birth_map(spec, child->pid, privileged);
+	if (err)
+		return birth_failed(child, BIRTH_STAGE_MAP, -err);
+	/* A child that is gone already is birth_wait_exec()'s to find. */
+	(void)send(child->stage_fd, &go, sizeof(go), MSG_NOSIGNAL);
+	return 0;
+}
+
+/* Return: 0 readable, or -ETIMEDOUT, -errno. */
+static int wait_readable(int fd, int timeout_ms)
+{
+	long long deadline_ms = fdmsg_now_ms() + timeout_ms;
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+	long long left_ms = timeout_ms;
+	int nr;
+
+	for (;;) {
+		nr = poll(&pollfd, 1, timeout_ms < 0 ? -1 : (int)left_ms);
+		if (nr > 0)
+			return 0;
+		if (nr == 0)
+			return -ETIMEDOUT;
+		if (errno != EINTR)
+			return -errno;
+		left_ms = deadline_ms - fdmsg_now_ms();
+		if (left_ms < 0)
+			left_ms = 0;
+	}
+}
+
+int birth_wait_exec(struct birth_child *child, int timeout_ms)
+{
+	struct birth_failure failure;
+	ssize_t len;
+	int err;
+
+	err = wait_readable(child->stage_fd, timeout_ms);
+	if (err)
+		return birth_failed(child, BIRTH_STAGE_RELEASE, -err);
+	len = read(child->stage_fd, &failure, sizeof(failure));
+	if (len == 0) {
+		close(child->stage_fd);
+		child->stage_fd = -1;
+		return 0;
+	}
+	if (len < 0)	/* ECONNRESET: killed before it was let go */
+		return birth_failed(child, BIRTH_STAGE_RELEASE, errno);
+	/* Our own code wrote it, but it is a message from a child. */
+	if (len != sizeof(failure) || failure.stage >= BIRTH_NR_STAGES ||
+	    failure.err <= 0)
+		return birth_failed(child, BIRTH_STAGE_RELEASE, EPROTO);
+	return birth_failed(child, failure.stage, failure.err);
+}
+
+void birth_kill(const struct birth_child *child)
+{
+	/* ESRCH: dead already, which is what was wanted. */
+	(void)pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0);
+}
+
+int birth_reap(struct birth_child *child, siginfo_t *info, int timeout_ms)
+{
+	int err = wait_readable(child->pidfd, timeout_ms);
+
+	if (err == -ETIMEDOUT && timeout_ms == 0)
+		return -EAGAIN;
+	if (err)
+		return err;
+	if (waitid(P_PIDFD, (id_t)child->pidfd, info, WEXITED) != 0)
+		return -errno;
+	close(child->pidfd);
+	child->pidfd = -1;
+	child->pid = 0;
+	return 0;
+}

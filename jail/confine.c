@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A process takes away its own rights (C4, C5): every confined process, just
+ * after exec, whoever started it.
+ *
+ * Theory of operation.  The stages below run in the order in which
+ * confine_rights() and confine_calls() call them, and nowhere else.  In a
+ * process that jail/birth.c started, namespaces, capabilities and limits are
+ * settled already and those stages confirm it; in one started by hand they
+ * do the work.  Each one names what is gone after it.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "ipc/log.h"
+#include "jail/confine.h"
+#include "jail/landlock.h"
+
+/* linux/prctl.h, Linux 6.3; Debian 12's header is older. */
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE		65
+#define PR_MDWE_REFUSE_EXEC_GAIN	(1UL << 0)
+#endif
+
+/*
+ * Gone after it: nothing yet.  Landlock and capabilities belong to a thread,
+ * so a thread that is running already would keep what the others give up.
+ *
+ * Mustn't: be left out because "there are no threads here".
+ */
+static void stage_one_thread(void)
+{
+	/* unshare(2): EINVAL with CLONE_THREAD in a process with threads. */
+	if (unshare(CLONE_THREAD) != 0)
+		die(EXIT_FAILURE, "confine: threads: %s: a process must give "
+		    "up its rights before it starts threads", strerror(errno));
+}
+
+/*
+ * Gone after it: privileges through exec of a set-user-id program.
+ *
+ * Should: come first, Landlock and seccomp want it.
+ */
+static void stage_no_new_privs(void)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		die(EXIT_FAILURE, "confine: no_new_privs: %s: it needs "
+		    "Linux 3.5", strerror(errno));
+}
+
+/*
+ * Gone after it: every path; TCP; signals to, and abstract sockets of,
+ * processes outside; ptrace of anything outside.
+ *
+ * Mustn't: take away fds that are open already, the device lives by them.
+ */
+static void stage_landlock(void)
+{
+	int abi = landlock_deny_all();
+
+	if (abi < 0)
+		die(EXIT_FAILURE, "confine: landlock: %s: the kernel has it "
+		    "and refuses to use it; lsm=...,landlock on its command "
+		    "line, fewer than 16 nested domains, and no_new_privs "
+		    "are needed", strerror(-abi));
+	if (abi == 0)
+		log_info("this kernel has no Landlock; the jail does without "
+			 "(CONFIG_SECURITY_LANDLOCK=y and lsm=...,landlock "
+			 "would add it)");
+}
+
+/*
+ * Gone after it: core dumps.  They would hold what the guest has in memory,
+ * and where core_pattern is a pipe, a program outside of every jail would
+ * parse them.  Such a pipe ignores a limit of 0; a limit of 1 byte stops
+ * both kinds (core(5), do_coredump() in the kernel).
+ *
+ * Should: leave the process dumpable where the limit is enough: if it is not,
+ *         /proc/PID belongs to root and a user cannot inspect his own VM.
+ */
+static void stage_core_dumps(void)
+{
+	const struct rlimit limit = { .rlim_cur = 1, .rlim_max = 1 };
+
+	if (setrlimit(RLIMIT_CORE, &limit) == 0)
+		return;
+	/* A hard limit of 0 cannot be raised to 1. */
+	if (errno != EPERM || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		die(EXIT_FAILURE, "confine: core dump limit: %s",
+		    strerror(errno));
+}
+
+/*
+ * Gone after it: all capabilities, and where the process had the right to
+ * do so, the ways back to them (bounding and ambient set, securebits).
+ *
+ * Should: come after everything that could need one.
+ */
+static void stage_capabilities(void)
+{
+	cap_t none;
+	int failed;
+
+	/* Without CAP_SETPCAP there is nothing that could come back. */
+	if (cap_set_mode(CAP_MODE_NOPRIV) == 0)
+		return;
+	none = cap_init();
+	failed = !none || cap_set_proc(none) != 0 || cap_reset_ambient() != 0;
+	if (failed)
+		die(EXIT_FAILURE, "confine: capabilities: %s: they cannot be "
+		    "given up", strerror(errno));
+	cap_free(none);
+}
+
+/*
+ * Gone after it: memory that becomes executable, and memory that is
+ * writable and executable at once.
+ *
+ * Should: run before the policy, which allows no prctl for it.
+ */
+static void stage_no_new_code(void)
+{
+	if (prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == 0)
+		return;
+	/* EINVAL: before Linux 6.3.  The policy refuses the same calls. */
+	if (errno != EINVAL)
+		die(EXIT_FAILURE, "confine: memory-deny-write-execute: %s",
+		    strerror(errno));
+	log_debug("this kernel has no memory-deny-write-execute (Linux 6.3)");
+}
+
+/*
+ * Gone after it: every system call that the policy does not name.
+ *
+ * Mustn't: be followed by anything that narrows further; nothing could.
+ */
+static void stage_system_calls(const struct policy *policy,
+			       struct last_word *word)
+{
+	int err = policy_install(policy, POLICY_ALL_THREADS, word);
+
+	if (err)
+		die(EXIT_FAILURE, "confine: seccomp policy %s: %s: %s",
+		    policy->name, strerror(-err), policy_error_text(err));
+}
+
+void confine_rights(void)
+{
+	stage_one_thread();
+	stage_no_new_privs();
+	stage_landlock();
+	stage_core_dumps();
+	stage_capabilities();
+	stage_no_new_code();
+}
+
+void confine_calls(const struct policy *policy, struct last_word *word)
+{
+	stage_system_calls(policy, word);
+}
+
+void confine_self(const struct policy *policy, struct last_word *word)
+{
+	confine_rights();
+	confine_calls(policy, word);
+}
