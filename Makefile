@@ -137,6 +137,8 @@ CHECK := -lcheck -lsubunit -lm -lrt
 $(eval $(call test,tests/unit/test_fdmsg,tests/unit/test_fdmsg.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_life,tests/unit/test_life.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_log,tests/unit/test_log.c ipc/log.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_uart,tests/unit/test_uart.c devproc/uart.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_chardev,tests/unit/test_chardev.c devproc/chardev.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 
 tests: all $(TESTS)
 

@@ -9,7 +9,7 @@
 
 #include "devproc/uart.h"
 
-/* PC16550D, table II: registers by A2..A0, DLAB in parentheses. */
+/* PC16550D, summary of registers: by A2..A0, DLAB in parentheses. */
 enum {
 	REG_RBR_THR = 0,	/* (1): DLL */
 	REG_IER = 1,		/* (1): DLM */
@@ -27,7 +27,7 @@ enum {
 #define IER_EDSSI	0x08	/* modem status */
 #define IER_MASK	0x0f	/* the rest reads 0 */
 
-/* PC16550D, 8.6: interrupt identification, in order of priority. */
+/* PC16550D, IIR: by priority. */
 #define IIR_LINE_STATUS	0x06
 #define IIR_RX_DATA	0x04
 #define IIR_RX_TIMEOUT	0x0c
@@ -75,7 +75,7 @@ static bool fifo_enabled(const struct uart *uart)
 	return uart->fcr & FCR_ENABLE;
 }
 
-/* PC16550D, 8.5: FCR bits 6 and 7. */
+/* PC16550D, FCR: bits 6 and 7. */
 static unsigned int rx_trigger(const struct uart *uart)
 {
 	static const uint8_t level[4] = { 1, 4, 8, 14 };
@@ -113,7 +113,7 @@ static unsigned int pending_causes(const struct uart *uart)
 	return causes;
 }
 
-/* PC16550D, table III: what IIR says, by priority. */
+/* PC16550D, IIR: the pending cause of highest priority. */
 static uint8_t interrupt_id(const struct uart *uart)
 {
 	unsigned int causes = pending_causes(uart);
@@ -133,7 +133,7 @@ static uint8_t interrupt_id(const struct uart *uart)
 /*
  * Bring the line up to date after a change; served: the guest has just served
  * a cause.  On the board of a PC, OUT2 opens the gate between INTR and the
- * bus, and loopback forces OUT2 inactive (PC16550D, 8.7).
+ * bus, and loopback forces OUT2 inactive (PC16550D, MCR).
  *
  * A guest that serves one cause per interrupt would wait for ever for an edge
  * that does not come while a second cause holds the line up; so once it has
@@ -165,7 +165,7 @@ bool uart_take_pulse(struct uart *uart)
 
 /* --- receiver -------------------------------------------------------------- */
 
-/* PC16550D, 8.4: BI shows when its character is at the top of the FIFO. */
+/* PC16550D, LSR: BI shows when its character is at the top of the FIFO. */
 static void rx_show_top(struct uart *uart)
 {
 	if (uart->rx_len > 0 && uart->rx_break[uart->rx_head]) {
@@ -187,8 +187,8 @@ static void rx_push(struct uart *uart, uint8_t byte, bool is_break)
 
 	if (uart->rx_len >= fifo_depth(uart)) {
 		/*
-		 * PC16550D, 8.4, OE: with FIFOs the new character is lost,
-		 * without them it destroys the one in RBR.
+		 * PC16550D, LSR, OE: with FIFOs the new
+		 * character is lost, without them it destroys the one in RBR.
 		 */
 		uart->lsr_errors |= LSR_OE;
 		if (fifo_enabled(uart))
@@ -218,7 +218,7 @@ static uint8_t rx_pop(struct uart *uart)
 
 unsigned int uart_rx_room(const struct uart *uart)
 {
-	/* PC16550D, 8.7: loopback disconnects SIN; the caller holds its input. */
+	/* PC16550D, MCR: loopback disconnects SIN. */
 	if (uart->mcr & MCR_LOOP)
 		return 0;
 	return fifo_depth(uart) - uart->rx_len;
@@ -234,7 +234,7 @@ void uart_rx_put(struct uart *uart, uint8_t byte)
 
 /* --- transmitter ----------------------------------------------------------- */
 
-/* PC16550D, 8.6: THR has become empty. */
+/* THR has become empty. */
 static void tx_emptied(struct uart *uart)
 {
 	uart->tx_len = 0;
@@ -243,7 +243,7 @@ static void tx_emptied(struct uart *uart)
 
 static void tx_push(struct uart *uart, uint8_t byte)
 {
-	/* PC16550D, table III: writing THR resets the THRE interrupt. */
+	/* PC16550D, interrupt table: writing THR resets THRE. */
 	uart->thre_pending = false;
 	if (uart->mcr & MCR_LOOP) {
 		rx_push(uart, byte, false);
@@ -284,7 +284,7 @@ unsigned int uart_tx_take(struct uart *uart, uint8_t *buf, unsigned int max)
 
 /*
  * The modem inputs: a peer that is there and ready, or in loopback the four
- * outputs (PC16550D, 8.7): RTS on CTS, DTR on DSR, OUT1 on RI, OUT2 on DCD.
+ * outputs: RTS on CTS, DTR on DSR, OUT1 on RI, OUT2 on DCD (PC16550D, MCR).
  */
 static uint8_t modem_inputs(uint8_t mcr)
 {
@@ -311,7 +311,7 @@ static void write_mcr(struct uart *uart, uint8_t value)
 	uart->mcr = value & MCR_MASK;
 	after = modem_inputs(uart->mcr);
 	changed = before ^ after;
-	/* PC16550D, 8.8: deltas; TERI only at the trailing edge of RI. */
+	/* PC16550D, MSR: deltas; TERI only at the trailing edge of RI. */
 	if (changed & MSR_CTS)
 		uart->msr_deltas |= MSR_DCTS;
 	if (changed & MSR_DSR)
@@ -339,7 +339,7 @@ static void write_ier(struct uart *uart, uint8_t value)
 
 static void write_fcr(struct uart *uart, uint8_t value)
 {
-	/* PC16550D, 8.5: changing FCR0 clears both FIFOs. */
+	/* PC16550D, FCR: changing FCR0 clears both FIFOs. */
 	bool toggled = (value ^ uart->fcr) & FCR_ENABLE;
 
 	/* Ibid.: the other bits are programmed only if FCR0 is written 1. */
@@ -357,12 +357,12 @@ static void write_lcr(struct uart *uart, uint8_t value)
 	bool break_starts = (value & ~uart->lcr) & LCR_BREAK;
 
 	uart->lcr = value;
-	/* PC16550D, 8.4, BI: a break is one zero character, in loopback too. */
+	/* PC16550D, LSR, BI: a break is one zero character, in loopback too. */
 	if (break_starts && (uart->mcr & MCR_LOOP))
 		rx_push(uart, 0, true);
 }
 
-/* PC16550D, 8.6: reading IIR takes THRE back if that is what it reports. */
+/* PC16550D, interrupt table: reading IIR resets THRE if it reports it. */
 static uint8_t read_iir(struct uart *uart)
 {
 	uint8_t id = interrupt_id(uart);
@@ -373,7 +373,7 @@ static uint8_t read_iir(struct uart *uart)
 	return id | (fifo_enabled(uart) ? IIR_FIFO_MASK : 0);
 }
 
-/* PC16550D, 8.4: reading LSR clears OE, BI and the FIFO error summary. */
+/* PC16550D, LSR: reading it clears OE, BI and the FIFO error summary. */
 static uint8_t read_lsr(struct uart *uart)
 {
 	uint8_t lsr = uart->lsr_errors;
@@ -479,7 +479,7 @@ void uart_write(struct uart *uart, unsigned int offset, uint8_t value)
 
 void uart_reset(struct uart *uart)
 {
-	/* PC16550D, table I: everything zero but THRE, TEMT and no interrupt. */
+	/* PC16550D, reset configuration: zero but THRE, TEMT, no interrupt. */
 	memset(uart, 0, sizeof(*uart));
 	uart->dll = DIVISOR_RESET;
 }
