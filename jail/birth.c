@@ -71,15 +71,16 @@ static int spec_check(const struct birth_spec *spec)
 }
 
 /*
- * Own namespaces of every kind that confines; no CLONE_VM, as the child
- * runs C of its own beside the supervisor.
+ * Own namespaces of every kind that confines; the network is left to
+ * stage_network().  No CLONE_VM: the child runs C of its own beside the
+ * supervisor.
  */
 static pid_t birth_clone(int *pidfd)
 {
 	struct clone_args args = {
 		.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS |
-			 CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
-			 CLONE_NEWCGROUP | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+			 CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |
+			 CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
 		.pidfd = (uintptr_t)pidfd,
 		.exit_signal = SIGCHLD,
 	};

@@ -2,7 +2,7 @@
 /*
  * The birth of a jailed process (C3, C4): the supervisor's half.
  *
- * birth_begin() clones a child into seven new namespaces, gives it its user
+ * birth_begin() clones a child into new namespaces, gives it its user
  * id and lets it go; the child walks through the stages of stages.c, the last
  * of which is exec.  birth_wait_exec() says how that went.  Begin all
  * children first and wait for them after that: they strip in parallel.

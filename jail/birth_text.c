@@ -14,6 +14,7 @@ static const char *const stage_names[] = {
 	[BIRTH_STAGE_CLONE] = "clone into new namespaces",
 	[BIRTH_STAGE_MAP] = "map user and group id",
 	[BIRTH_STAGE_FDS] = "place file descriptors",
+	[BIRTH_STAGE_NETWORK] = "leave the network",
 	[BIRTH_STAGE_RELEASE] = "wait for the program to start",
 	[BIRTH_STAGE_IDENTITY] = "take user and group id",
 	[BIRTH_STAGE_PARENT] = "tie life to the supervisor",
@@ -125,6 +126,8 @@ static const char *stage_hint(enum birth_stage stage, int err)
 	case BIRTH_STAGE_MAP:
 		return "an own uid for each process takes CAP_SETUID and "
 		       "CAP_SETGID; an ordinary user maps only himself";
+	case BIRTH_STAGE_NETWORK:
+		return err == EPERM ? namespace_hint(err) : clone_hint(err);
 	case BIRTH_STAGE_RELEASE:
 		return "the host is overloaded, or something stops the "
 		       "process";

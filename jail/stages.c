@@ -16,6 +16,7 @@
 #include <grp.h>
 #include <linux/keyctl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,20 @@ static void stage_fds(struct birth_scene *scene)
 	}
 	if (fds_close_others(keep, (unsigned int)(nr + NR_SCENE_FDS)) != 0)
 		stage_failed(scene, BIRTH_STAGE_FDS);
+}
+
+/*
+ * Gone after it: the host's network; what is left is a loopback that is down.
+ *
+ * The most expensive of the namespaces; made here and not by clone, so that
+ * several births pay for it at the same time.
+ *
+ * Should: come before the wait, as it needs no ids.
+ */
+static void stage_network(const struct birth_scene *scene)
+{
+	if (unshare(CLONE_NEWNET) != 0)
+		stage_failed(scene, BIRTH_STAGE_NETWORK);
 }
 
 /*
@@ -360,6 +375,7 @@ static noreturn void stage_exec(const struct birth_scene *scene)
 noreturn void stages_run(struct birth_scene *scene)
 {
 	stage_fds(scene);
+	stage_network(scene);
 	stage_release(scene);
 	stage_identity(scene);
 	stage_parent(scene);
