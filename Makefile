@@ -50,7 +50,8 @@ CORE := vmm-core/main.c vmm-core/report.c \
 	vmm-core/acpi.c vmm-core/acpi_pm.c vmm-core/pvpanic.c \
 	vmm-core/serial_link.c \
 	vmm-core/pci.c vmm-core/pci_bar.c vmm-core/msix.c \
-	vmm-core/virtio_pci.c vmm-core/vhost_front.c \
+	vmm-core/virtio_pci.c vmm-core/virtio_pci_regs.c vmm-core/virtio_pci_bus.c \
+	vmm-core/vhost_front.c vmm-core/vhost_front_replay.c \
 	ipc/vhost_user.c ipc/regchan.c gen/policy_core.c $(IPC) $(CONFINE)
 
 DEVICE := devproc/life_link.c devproc/loop.c $(IPC) $(CONFINE)

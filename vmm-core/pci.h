@@ -13,12 +13,22 @@
 int pci_init(void);
 
 /*
+ * Make all that takes a system call which the core's policy does not have:
+ * the epoll fd, and per device a socket pair and the eventfds of nr_queues
+ * queues (1..32; a console needs 2).  Its fds have numbers from INHERIT_FD_MAX
+ * on: 4 + 2 * nr_queues of them per device, and one more.
+ * Return: 0 or -errno, with a line logged.
+ * Context: main thread, once, before the last narrowing.
+ */
+int virtio_pci_prepare(unsigned int nr_devices, unsigned int nr_queues);
+
+/*
  * Make device number index + 1 a virtio-pci function in front of the
  * vhost-user back-end behind link_fd.  Talks to the back-end (features, queue
  * count, config space) with a deadline; allocates MSI-X vectors and doorbells;
- * places the BAR.  inflight_fd: memfd kept by the supervisor, or -1.
- * Takes both fds.  Return: 0 or -errno, with a line logged.
- * Context: main thread, before the vCPUs run.
+ * places the BAR.  inflight_fd: memfd kept by the supervisor, or -1.  Takes
+ * both fds.  Return: 0 or -errno, with a line logged.
+ * Context: main thread, before the vCPUs run, after virtio_pci_prepare().
  */
 int virtio_pci_add(const struct life_core_device *dev, int link_fd,
 		   int inflight_fd);

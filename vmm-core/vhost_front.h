@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The front-end of one vhost-user back-end (QEMU docs/interop/vhost-user.rst):
+ * everything the back-end must be told, kept so that it can be told again to
+ * its successor.  Knows no KVM and no PCI; the core and the benchmark's
+ * client link it.
+ *
+ * The back-end is hostile.  Each call below ends within timeout_ms, whatever
+ * the back-end does; after an error other than -ENOTCONN the link is closed,
+ * and every further call gives -ENOTCONN at once, until vhost_front_attach().
+ *
+ * Context: one thread at a time (the core: the function's lock).  No memory
+ * is allocated, no socket or eventfd made.
+ */
+#ifndef VMM_CORE_VHOST_FRONT_H
+#define VMM_CORE_VHOST_FRONT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ipc/vhost_user.h"
+#include "vmm-core/guest_mem.h"
+
+#define VHOST_FRONT_MAX_QUEUES	32
+#define VHOST_FRONT_QUEUE_SIZE	256	/* largest; also the in-flight layout */
+#define VHOST_FRONT_TIMEOUT_MS	5000
+
+struct vhost_front_queue {
+	int kick_fd;		/* owner's, non-blocking eventfds */
+	int call_fd;
+	bool ready;		/* the rest is valid; back-end is to serve it */
+	uint16_t size;		/* descriptors */
+	uint64_t desc;		/* guest-physical, checked by the owner */
+	uint64_t driver;
+	uint64_t device;
+};
+
+struct vhost_front {
+	/* Set by the owner before vhost_front_attach(), constant after. */
+	const char *name;	/* for the log; kept */
+	const struct guest_region *regions;
+	unsigned int nr_regions;	/* 1..VHOST_USER_MAX_REGIONS */
+	int ram_fd;		/* all regions lie in it */
+	uint64_t feature_mask;	/* what may be offered to the guest */
+	uint16_t min_queues;	/* fewer in the back-end is an error */
+	uint16_t max_queues;	/* more are not used */
+	uint16_t config_bytes;	/* of config space; 0: it has none */
+	int timeout_ms;		/* per call; VHOST_FRONT_TIMEOUT_MS */
+	int channel_fd;		/* back-end channel, stream socket; -1: none */
+	int channel_peer_fd;	/* its other end, sent to each back-end */
+	int err_fd;		/* non-blocking eventfd: back-end gave up a ring */
+	/* In-flight memfd, front's from attach on; -1: the back-end makes one. */
+	int inflight_fd;
+	struct vhost_front_queue queue[VHOST_FRONT_MAX_QUEUES];
+
+	/* Results of vhost_front_attach(). */
+	int link_fd;		/* -1: no back-end */
+	uint64_t features;	/* offered to the guest */
+	uint64_t protocol_features;
+	uint16_t nr_queues;
+	uint8_t config[VHOST_USER_CONFIG_MAX];
+
+	/* Between vhost_front_start() and vhost_front_stop(). */
+	bool started;
+	uint64_t acked_features;
+
+	/* Private. */
+	bool attached_once;
+	bool inflight_is_foreign;	/* inflight_fd came from the back-end */
+	uint64_t inflight_bytes;
+	uint64_t inflight_offset;
+	long long deadline_ms;
+};
+
+/* All zero but the fds, which are -1, and timeout_ms. */
+void vhost_front_init(struct vhost_front *front, const char *name);
+
+/*
+ * Negotiate with the back-end behind link_fd, which is taken over in any
+ * case.  The first time decides features, nr_queues and config; a later
+ * back-end must offer at least the same, and if the front is started it is
+ * told all that its predecessor knew, and served on.
+ * Return: 0; -EPROTO the back-end broke the protocol or lacks something
+ * (logged); -EPIPE, -ETIMEDOUT, -EREMOTEIO (it said no).
+ */
+int vhost_front_attach(struct vhost_front *front, int link_fd);
+
+/* Features, memory, in-flight region and all ready queues; then run. */
+int vhost_front_start(struct vhost_front *front, uint64_t acked_features);
+
+/*
+ * Every queue stopped, none of it in flight, and the device reset.  The
+ * queues are no longer ready, whatever the result.
+ */
+int vhost_front_stop(struct vhost_front *front);
+
+/* Fetch config space again.  Return: 1 it changed, 0 it did not, -errno. */
+int vhost_front_read_config(struct vhost_front *front);
+
+/* The driver wrote config space; offset + len <= config_bytes. */
+int vhost_front_write_config(struct vhost_front *front, uint32_t offset,
+			     const void *data, uint32_t len);
+
+/*
+ * Take what came on the back-end channel, without blocking.
+ * Return: 1 config space changed on the back-end's side, 0 nothing,
+ * -EPROTO (the link is closed).
+ */
+int vhost_front_take_channel(struct vhost_front *front);
+
+/* The back-end hung up, or there is none. */
+bool vhost_front_is_gone(const struct vhost_front *front);
+
+/* Close the link: the back-end ends, and calls give -ENOTCONN. */
+void vhost_front_drop(struct vhost_front *front);
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a virtio-pci function (core process, C6): started and reset by
+ * the driver, failed by its back-end, marked as in need of a reset by what the
+ * guest did wrong.  Everything here runs under the function's lock.
+ */
+#include "vmm-core/virtio_pci.h"
+
+#include <errno.h>
+#include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <unistd.h>
+
+#include "vmm-core/report.h"
+
+#define ISR_CONFIG		2	/* virtio 1.2, 4.1.4.5 */
+
+/* virtio 1.2, 4.1.5.1.4: a config change, or DEVICE_NEEDS_RESET */
+static void config_interrupt(struct virtio_pci *dev)
+{
+	const uint64_t one = 1;
+
+	if (!(dev->status & VIRTIO_CONFIG_S_DRIVER_OK))
+		return;
+	dev->isr |= ISR_CONFIG;
+	/* Full means that the interrupt is pending already. */
+	if (write(dev->config_fd, &one, sizeof(one)) < 0)
+		log_debug("%s: config interrupt is pending", dev->name);
+}
+
+static void mark_needs_reset(struct virtio_pci *dev)
+{
+	if (dev->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return;
+	dev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	config_interrupt(dev);
+}
+
+void virtio_pci_needs_reset(struct virtio_pci *dev, const char *why)
+{
+	if (dev->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return;
+	mark_needs_reset(dev);
+	/* The guest may go round this as often as it likes. */
+	if (!log_allowed(&dev->log_limit, 5))
+		return;
+	log_warn("%s: device needs a reset by its driver: %s", dev->name, why);
+	report_event(LIFE_EVENT_DEVICE_NEEDS_RESET, dev->index, "%s", why);
+}
+
+void virtio_pci_check(struct virtio_pci *dev, int err)
+{
+	if (!err)
+		return;
+	mark_needs_reset(dev);
+	if (dev->failure_reported)
+		return;
+	dev->failure_reported = true;
+	report_event(LIFE_EVENT_DEVICE_FAILED, dev->index, "%s: %s", dev->name,
+		     err == -ETIMEDOUT ? "no answer within its deadline" :
+		     err == -EPIPE ? "process hung up" :
+		     err == -EREMOTEIO ? "process refused a request" :
+		     "process broke the vhost-user protocol");
+}
+
+void virtio_pci_set_queue_defaults(struct virtio_pci *dev)
+{
+	for (unsigned int i = 0; i < dev->front.nr_queues; i++) {
+		struct vhost_front_queue *queue = &dev->front.queue[i];
+
+		queue->ready = false;
+		queue->size = VHOST_FRONT_QUEUE_SIZE;
+		queue->desc = 0;
+		queue->driver = 0;
+		queue->device = 0;
+	}
+}
+
+/* Forget what an eventfd counted.  It is non-blocking. */
+static void drain(int event_fd)
+{
+	uint64_t count;
+
+	if (read(event_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		log_perr(errno, "eventfd %d cannot be drained", event_fd);
+}
+
+void virtio_pci_reset(struct virtio_pci *dev)
+{
+	virtio_pci_check(dev, vhost_front_stop(&dev->front));
+	/* virtio 1.2, 2.4.1 and 4.1.4.3.1: all as after power-on */
+	msix_unbind_all(&dev->msix);
+	virtio_pci_set_queue_defaults(dev);
+	drain(dev->front.err_fd);
+	dev->device_feature_select = 0;
+	dev->driver_feature_select = 0;
+	dev->driver_features = 0;
+	dev->queue_select = 0;
+	dev->isr = 0;
+	dev->status = 0;
+}
+
+void virtio_pci_start(struct virtio_pci *dev)
+{
+	if (!(dev->status & VIRTIO_CONFIG_S_FEATURES_OK)) {
+		virtio_pci_needs_reset(dev, "DRIVER_OK without FEATURES_OK");
+		return;
+	}
+	dev->status |= VIRTIO_CONFIG_S_DRIVER_OK;
+	if (dev->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return;
+	virtio_pci_check(dev, vhost_front_start(&dev->front,
+						dev->driver_features));
+}
+
+void virtio_pci_refresh_config(struct virtio_pci *dev)
+{
+	int changed;
+
+	if (!dev->config_stale)
+		return;
+	/* First, so that a change during the call is not missed. */
+	dev->config_stale = false;
+	changed = vhost_front_read_config(&dev->front);
+	if (changed > 0)
+		dev->config_generation++;
+	else
+		virtio_pci_check(dev, changed);
+}
+
+void virtio_pci_read_config(struct virtio_pci *dev, uint32_t offset,
+			    void *data, uint32_t len)
+{
+	uint8_t config[VHOST_USER_CONFIG_MAX];
+
+	virtio_pci_refresh_config(dev);
+	memcpy(config, dev->front.config, sizeof(config));
+	/* A back-end may have more queues than this function shows. */
+	if (dev->virtio_id == VIRTIO_ID_BLOCK)
+		pci_put16(config + offsetof(struct virtio_blk_config,
+					    num_queues),
+			  dev->front.nr_queues);
+	memcpy(data, config + offset, len);
+}
+
+void virtio_pci_write_config(struct virtio_pci *dev, uint32_t offset,
+			     const void *data, uint32_t len)
+{
+	virtio_pci_check(dev, vhost_front_write_config(&dev->front, offset,
+						       data, len));
+	/* What it made of it is the back-end's to say. */
+	dev->config_stale = true;
+}
+
+void virtio_pci_act_on(struct virtio_pci *dev, unsigned int events)
+{
+	int changed;
+
+	if (events & VIRTIO_PCI_EVENT_LINK_MASK &&
+	    vhost_front_is_gone(&dev->front)) {
+		vhost_front_drop(&dev->front);
+		virtio_pci_check(dev, -EPIPE);
+	}
+	if (events & VIRTIO_PCI_EVENT_CHANNEL_MASK) {
+		changed = vhost_front_take_channel(&dev->front);
+		if (changed < 0)
+			virtio_pci_check(dev, changed);
+		/* The vCPU that reads config space asks the back-end. */
+		else if (changed && !dev->config_stale) {
+			dev->config_stale = true;
+			config_interrupt(dev);
+		}
+	}
+	if (events & VIRTIO_PCI_EVENT_ERR_MASK) {
+		drain(dev->front.err_fd);
+		if (dev->front.started)
+			virtio_pci_needs_reset(dev,
+				"its process found a broken ring");
+	}
+}
