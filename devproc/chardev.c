@@ -23,6 +23,7 @@
 #include "devproc/chardev.h"
 #include "devproc/device.h"
 #include "devproc/loop.h"
+#include "ipc/fdmsg.h"
 
 #define ESCAPE_KEY	0x01	/* Ctrl-A */
 #define ESCAPE_QUIT	'x'
@@ -349,6 +350,23 @@ void chardev_flush(void)
 	}
 }
 
+void chardev_finish(void)
+{
+	long long deadline_ms = fdmsg_now_ms() + CHARDEV_FINISH_MS;
+
+	for (;;) {
+		struct pollfd pfd = { .fd = host.out_fd, .events = POLLOUT };
+		long long left;
+
+		chardev_flush();
+		left = deadline_ms - fdmsg_now_ms();
+		if (host.out_head == host.out_tail || left <= 0 ||
+		    poll(&pfd, 1, (int)left) <= 0)
+			return;
+		host.writable = true;
+	}
+}
+
 /* --- input ----------------------------------------------------------------- */
 
 /*
@@ -422,16 +440,18 @@ static void fill_input(void)
 	host.in_end = (size_t)got;
 }
 
-size_t chardev_get(void *buf, size_t max)
+size_t chardev_get_ready(void)
 {
-	size_t len;
-
-	if (max == 0)
-		return 0;
 	/* Edges are seen once: go on until there is input or EAGAIN. */
 	while (host.in_start == host.in_end && host.in_fd >= 0 && host.readable)
 		fill_input();
-	len = host.in_end - host.in_start;
+	return host.in_end - host.in_start;
+}
+
+size_t chardev_get(void *buf, size_t max)
+{
+	size_t len = max ? chardev_get_ready() : 0;
+
 	if (len > max)
 		len = max;
 	memcpy(buf, host.in + host.in_start, len);

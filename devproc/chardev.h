@@ -23,6 +23,7 @@
 
 #define CHARDEV_OUT_BYTES	65536	/* power of two */
 #define CHARDEV_IN_BYTES	4096
+#define CHARDEV_FINISH_MS	500
 
 /* Started by hand: device_ops.option, .acquire and lines for --help. */
 int chardev_option(struct life_birth *birth, const char *name,
@@ -57,6 +58,15 @@ void chardev_put(const void *buf, size_t len);
  * per loop round; an EPOLLOUT of the host side brings about a round.
  */
 void chardev_flush(void);
+
+/*
+ * The device ends: write what is queued, waiting for the host at most
+ * CHARDEV_FINISH_MS in all.
+ */
+void chardev_finish(void);
+
+/* Bytes of host input that chardev_get() has at once; may read(2). */
+size_t chardev_get_ready(void);
 
 /*
  * Take at most max bytes of host input.  Return: how many, 0 for none there;

@@ -78,6 +78,7 @@ static bool end_round(void)
 	chardev_flush();
 	/* The host took something: the guest may go on. */
 	move_output();
+	chardev_flush();
 	move_input();
 	raise_interrupt();
 	return false;
@@ -203,6 +204,7 @@ static int start(const struct life_birth *birth)
 static void stop(void)
 {
 	end_round();
+	chardev_finish();
 	loop_quit(0);
 }
 
