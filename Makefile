@@ -54,12 +54,15 @@ CORE := vmm-core/main.c vmm-core/report.c \
 	vmm-core/vhost_front.c vmm-core/vhost_front_replay.c \
 	ipc/vhost_user.c ipc/regchan.c gen/policy_core.c $(IPC) $(CONFINE)
 
-DEVICE := devproc/life_link.c devproc/loop.c $(IPC) $(CONFINE)
-VHOST := devproc/vhost_device.c devproc/vring.c devproc/guest_mem.c \
-	devproc/inflight.c ipc/vhost_user.c $(DEVICE)
+DEVICE := devproc/device.c devproc/standalone.c devproc/life_link.c \
+	devproc/loop.c $(IPC) $(CONFINE)
+VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vring.c \
+	devproc/guest_mem.c devproc/inflight.c devproc/inflight_region.c \
+	 ipc/vhost_user.c $(DEVICE)
 CHARDEV := devproc/chardev.c
 
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/backend.c \
+	devproc/blk/image.c \
 	gen/policy_blk.c $(VHOST)
 CONSOLE := devproc/console.c $(CHARDEV) gen/policy_console.c $(VHOST)
 RNG := devproc/rng.c gen/policy_rng.c $(VHOST)

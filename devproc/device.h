@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 
+#include "devproc/stats.h"
 #include "ipc/inherit.h"
 #include "ipc/life.h"
 #include "ipc/log.h"
@@ -20,7 +21,7 @@
 #include "policy/policy.h"
 
 struct device_ops {
-	const char *role;		/* "blk": of argv[0], of help, of comm */
+	const char *role;		/* "blk": of argv[0], help, comm; short */
 	enum life_role life_role;	/* LIFE_BIRTH must say the same */
 	const struct policy *policy;
 
@@ -66,18 +67,12 @@ void device_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void device_tell(enum life_type type);
 
 /*
- * The peer on LINK_FD closed it, in good order: the process has served its
- * purpose and ends with status 0.
+ * The peer on LINK_FD closed it: the VM, or the front-end, is over, and so is
+ * this process, in good order (ops->stop).
  */
 void device_link_closed(void);
 
 /* This process's statistics; always there.  Written by this process only. */
 extern struct stats_page *device_stats;
-
-/* Add to a counter of device_stats: one writer, readers in other processes. */
-static inline void stats_add(uint64_t *counter, uint64_t n)
-{
-	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
 
 #endif

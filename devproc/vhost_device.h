@@ -34,11 +34,14 @@ struct vhost_ops {
 	int (*config_write)(uint32_t offset, const uint8_t *data,
 			    uint32_t size);
 
-	/* The queue runs from now on; it may hold requests already. */
+	/*
+	 * The queue runs from now on; it may hold requests already.  Start and
+	 * stop come in pairs, more than once if the memory table changes.
+	 */
 	void (*queue_start)(unsigned int index, struct vring *vring);
 	/*
 	 * The guest kicked, or may have: pop what is there.  Also called
-	 * once after queue_start.
+	 * right after queue_start.
 	 */
 	void (*queue_kick)(unsigned int index, struct vring *vring);
 	/*
@@ -47,14 +50,18 @@ struct vhost_ops {
 	 * for vring_in_flight() to be 0, with the loop running.
 	 */
 	void (*queue_stop)(unsigned int index, struct vring *vring);
-	/* No queue uses the vring any more. */
-	void (*queue_stopped)(unsigned int index);
 	/*
 	 * End of a loop round: submit and complete in batches.  Return true
 	 * to be called again before the loop sleeps.  May be NULL.
 	 */
 	bool (*round_end)(void);
 };
+
+/*
+ * From device_ops.open, before confinement: makes the memfd that in-flight
+ * tracking may need.  Return: 0 or -errno.
+ */
+int vhost_open(void);
 
 /*
  * Put LINK_FD in the loop and serve it.  From device_ops.start, after

@@ -20,6 +20,7 @@ enum inherit_fd {
 	RES2_FD = 8,	/* chardev: what is written to, if not RES_FD */
 	EPOLL_FD = 9,	/* made by the process itself: its loop */
 	RING_FD = 10,	/* made by the process itself: io_uring */
+	BACKEND_FD = 11,	/* vhost-user back-end channel, came by LINK_FD */
 
 	/* The core. */
 	KVM_FD = 4,	/* /dev/kvm; closed once the VM exists */

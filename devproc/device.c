@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a device process, see device.h.  Every device; C3 to C7. */
+#include "devproc/device.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include "devproc/life_link.h"
+#include "devproc/loop.h"
+#include "devproc/standalone.h"
+#include "jail/confine.h"
+
+struct stats_page *device_stats;
+
+static const struct device_ops *device;
+
+/* For ps and top: "blk-vda", or "blk" when nobody gave it a name. */
+static void name_self(const struct life_birth *birth)
+{
+	/* The kernel keeps 15 characters of it. */
+	char comm[16 + LIFE_DEVICE_NAME_MAX];
+
+	snprintf(comm, sizeof(comm), "%s%s%s", device->role,
+		 birth->device[0] ? "-" : "", birth->device);
+	prctl(PR_SET_NAME, comm);
+}
+
+/* The supervisor's page, or one of our own when started by hand. */
+static void map_stats(bool supervised)
+{
+	int flags = supervised ? MAP_SHARED : MAP_SHARED | MAP_ANONYMOUS;
+
+	device_stats = mmap(NULL, STATS_PAGE_BYTES, PROT_READ | PROT_WRITE,
+			    flags, supervised ? STATS_FD : -1, 0);
+	if (device_stats == MAP_FAILED)
+		die(1, "statistics page on fd %d: %s", STATS_FD,
+		    strerror(errno));
+	device_stats->magic = STATS_MAGIC;
+	stats_add(&device_stats->births, 1);
+	/* What the process before had in flight is not: it is done again. */
+	for (unsigned int i = 0; i < STATS_MAX_QUEUES; i++)
+		device_stats->queue[i].in_flight = 0;
+}
+
+void device_fail(const char *fmt, ...)
+{
+	char text[LIFE_TEXT_MAX];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	log_err("%s", text);
+	life_link_failed(text);
+	loop_quit(1);
+}
+
+void device_tell(enum life_type type)
+{
+	life_link_tell(type);
+}
+
+void device_link_closed(void)
+{
+	device->stop();
+}
+
+/* A step before the loop failed. */
+static int failed(const char *step, int ret)
+{
+	device_fail("bulkhead-%s cannot %s: %s", device->role, step,
+		    strerror(-ret));
+	return 1;
+}
+
+int device_main(const struct device_ops *ops, int argc, char **argv)
+{
+	struct life_birth birth;
+	bool supervised = argc <= 1;
+	int ret;
+
+	device = ops;
+	log_init(NULL, LOG_LEVEL_INFO);
+	signal(SIGPIPE, SIG_IGN);
+	if (supervised)
+		life_link_birth(ops, &birth);
+	else
+		standalone_birth(ops, argc, argv, &birth);
+	log_init(NULL, (enum log_level)birth.log_level);
+	name_self(&birth);
+	map_stats(supervised);
+	ret = loop_init();
+	if (!ret)
+		ret = ops->open(&birth);
+	if (ret)
+		return failed("open its resources", ret);
+
+	confine_self(ops->policy, &device_stats->last_word);
+
+	ret = ops->start(&birth);
+	if (!ret)
+		ret = life_link_start(ops);
+	if (ret)
+		return failed("start", ret);
+	return loop_run();
+}
