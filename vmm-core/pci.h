@@ -7,6 +7,9 @@
 #ifndef VMM_CORE_PCI_H
 #define VMM_CORE_PCI_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "ipc/life.h"
 
 /* Host bridge, CF8/CFC and ECAM onto the bus.  Return: 0 or -errno. */
@@ -14,9 +17,9 @@ int pci_init(void);
 
 /*
  * Make all that takes a system call which the core's policy does not have:
- * the epoll fd, and per device a socket pair and the eventfds of nr_queues
- * queues (1..32; a console needs 2).  Its fds have numbers from INHERIT_FD_MAX
- * on: 4 + 2 * nr_queues of them per device, and one more.
+ * per device a socket pair and the eventfds of nr_queues queues (1..32; a
+ * console needs 2).  Its fds have numbers from INHERIT_FD_MAX
+ * on: 4 + 2 * nr_queues of them per device.
  * Return: 0 or -errno, with a line logged.
  * Context: main thread, once, before the last narrowing.
  */
@@ -34,11 +37,17 @@ int virtio_pci_add(const struct life_core_device *dev, int link_fd,
 		   int inflight_fd);
 
 /*
- * The back-ends' sockets became readable: end of file, or a message on the
- * back-end channel.  Returns an epoll fd that the main loop watches, and the
- * function to call when it is ready.
+ * Name every fd of the back-ends that the main loop must watch, with its
+ * epoll(7) events: the end of a link, a message on a back-end channel, a ring
+ * given up.  Main thread, after the last virtio_pci_add().
  */
-int virtio_pci_epoll_fd(void);
-void virtio_pci_dispatch(void);
+void virtio_pci_watch(void (*watch)(int fd, uint32_t events,
+				    const char *what));
+
+/*
+ * One of these fds is ready.  Never waits for a back-end, nor for a vCPU that
+ * does.  Return: false if fd is not one of them.  Main thread.
+ */
+bool virtio_pci_dispatch(int fd);
 
 #endif

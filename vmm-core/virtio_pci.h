@@ -39,7 +39,6 @@ enum {
 	VIRTIO_PCI_EVENT_CHANNEL_MASK = 2,	/* a message on the channel */
 	VIRTIO_PCI_EVENT_ERR_MASK = 4,		/* the back-end gave up a ring */
 };
-#define VIRTIO_PCI_EVENT_BITS	3
 
 struct virtio_pci {
 	struct pci_function fn;
@@ -48,6 +47,8 @@ struct virtio_pci {
 	char name[LIFE_DEVICE_NAME_MAX];
 	unsigned int index;	/* as the supervisor counts */
 	unsigned int virtio_id;
+	bool is_on_bus;
+	int watched_link_fd;	/* main thread's: what its loop was given */
 	uint64_t doorbell_base;	/* BAR of the doorbells that KVM has; 0: none */
 	int config_fd;		/* eventfd of config interrupts */
 	uint8_t msix_cap;	/* offsets of capabilities in config space */

@@ -39,8 +39,6 @@
 #define BAR			0
 #define MSIX_CAP_BYTES		12
 
-#define EVENTS_PER_ROUND	16
-
 /* virtio 1.2, 5.2.4, up to write_zeroes_may_unmap: no secure erase, no zones */
 #define BLK_CONFIG_BYTES	60
 
@@ -67,7 +65,6 @@ static const struct kind {
 static struct virtio_pci devices[LIFE_MAX_DEVICES];
 static unsigned int nr_prepared;
 static uint16_t queues_each;
-static int events_fd = -1;
 
 /* --- configuration space ----------------------------------------------------- */
 
@@ -167,36 +164,50 @@ static void run_events(struct pci_function *fn)
 	} while (atomic_load(&fn->events));
 }
 
-int virtio_pci_epoll_fd(void)
+/*
+ * Edge-triggered, as what is to be done may be left to the vCPU thread that
+ * has the lock.
+ */
+void virtio_pci_watch(void (*watch)(int fd, uint32_t events, const char *what))
 {
-	return events_fd;
-}
+	for (unsigned int i = 0; i < nr_prepared; i++) {
+		struct virtio_pci *dev = &devices[i];
 
-void virtio_pci_dispatch(void)
-{
-	struct epoll_event event[EVENTS_PER_ROUND];
-	int nr = epoll_wait(events_fd, event, EVENTS_PER_ROUND, 0);
-
-	for (int i = 0; i < nr; i++) {
-		struct virtio_pci *dev = &devices[event[i].data.u32 >>
-						  VIRTIO_PCI_EVENT_BITS];
-
-		atomic_fetch_or(&dev->fn.events, event[i].data.u32 &
-				((1u << VIRTIO_PCI_EVENT_BITS) - 1));
-		run_events(&dev->fn);
+		if (!dev->is_on_bus)
+			continue;
+		dev->watched_link_fd = dev->front.link_fd;
+		watch(dev->watched_link_fd, EPOLLRDHUP | EPOLLET, "link");
+		watch(dev->front.channel_fd, EPOLLIN | EPOLLET, "channel");
+		watch(dev->front.err_fd, EPOLLIN | EPOLLET, "ring errors");
 	}
 }
 
-/* Edge-triggered, as the event may have to be left for another thread. */
-static int watch(const struct virtio_pci *dev, int fd, uint32_t poll_events,
-		 unsigned int event_mask)
+/* VIRTIO_PCI_EVENT_*_MASK that fd stands for; 0: not one of dev's. */
+static unsigned int event_of(const struct virtio_pci *dev, int fd)
 {
-	struct epoll_event event = {
-		.events = poll_events | EPOLLET,
-		.data.u32 = dev->index << VIRTIO_PCI_EVENT_BITS | event_mask,
-	};
+	if (fd == dev->watched_link_fd)
+		return VIRTIO_PCI_EVENT_LINK_MASK;
+	if (fd == dev->front.channel_fd)
+		return VIRTIO_PCI_EVENT_CHANNEL_MASK;
+	return fd == dev->front.err_fd ? VIRTIO_PCI_EVENT_ERR_MASK : 0;
+}
 
-	return epoll_ctl(events_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+bool virtio_pci_dispatch(int fd)
+{
+	bool any = false;
+
+	for (unsigned int i = 0; i < nr_prepared; i++) {
+		unsigned int event = 0;
+
+		if (devices[i].is_on_bus)
+			event = event_of(&devices[i], fd);
+		if (!event)
+			continue;
+		atomic_fetch_or(&devices[i].fn.events, event);
+		run_events(&devices[i].fn);
+		any = true;
+	}
+	return any;
 }
 
 /* --- making ------------------------------------------------------------------ */
@@ -350,14 +361,8 @@ static int add_device(struct virtio_pci *dev, const struct kind *kind)
 	virtio_pci_set_queue_defaults(dev);
 	close_spare_fds(dev);
 	make_function(dev, kind);
-	err = watch(dev, dev->front.link_fd, EPOLLRDHUP, VIRTIO_PCI_EVENT_LINK_MASK);
-	if (!err)
-		err = watch(dev, dev->front.channel_fd, EPOLLIN,
-			    VIRTIO_PCI_EVENT_CHANNEL_MASK);
-	if (!err)
-		err = watch(dev, dev->front.err_fd, EPOLLIN, VIRTIO_PCI_EVENT_ERR_MASK);
-	if (!err)
-		err = pci_attach_function(dev->index + 1, &dev->fn);
+	err = pci_attach_function(dev->index + 1, &dev->fn);
+	dev->is_on_bus = !err;
 	return err;
 }
 
@@ -447,9 +452,6 @@ int virtio_pci_prepare(unsigned int nr_devices, unsigned int nr_queues)
 		return -EINVAL;
 	nr_prepared = nr_devices;
 	queues_each = (uint16_t)nr_queues;
-	events_fd = place(epoll_create1(EPOLL_CLOEXEC));
-	if (events_fd < 0)
-		err = events_fd;
 	for (unsigned int i = 0; i < nr_devices && !err; i++) {
 		devices[i].index = i;
 		err = prepare_device(&devices[i]);
