@@ -46,7 +46,7 @@ CONFINE := jail/confine.c jail/landlock.c policy/install.c policy/lastword.c
 CORE := vmm-core/main.c vmm-core/report.c \
 	vmm-core/guest_mem.c vmm-core/kvm.c vmm-core/cpuid.c vmm-core/vcpu.c \
 	vmm-core/exit_report.c vmm-core/bus.c vmm-core/irq.c \
-	vmm-core/load_bzimage.c vmm-core/load_elf.c vmm-core/boot.c \
+	vmm-core/load.c vmm-core/load_bzimage.c vmm-core/load_elf.c vmm-core/boot.c \
 	vmm-core/acpi.c vmm-core/acpi_pm.c vmm-core/pvpanic.c \
 	vmm-core/serial_link.c \
 	vmm-core/pci.c vmm-core/pci_bar.c vmm-core/msix.c \
@@ -124,6 +124,20 @@ $(O)/gen/policy_%.c: policy/%.policy $(wildcard policy/common*.policy) $(O)/poli
 	$(call say,POLICY,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(O)/policyc --name $* --output $@ $<
+
+# ACPI code: .asl through the C preprocessor (layout.h), iasl to a C array.
+$(O)/gen/%.i: vmm-core/%.asl vmm-core/layout.h
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -E -P -undef -x c -I. -o $@ $<
+
+.PRECIOUS: $(O)/gen/%.i $(O)/gen/%.hex
+$(O)/gen/%.hex: $(O)/gen/%.i
+	$(call say,IASL,vmm-core/$*.asl)
+	$(Q)mkdir -p $(O)/gen/iasl
+	$(Q)iasl -we -vs -tc -p $(O)/gen/iasl/$* $< >$@.log || { cat $@.log; exit 1; }
+	$(Q)sed "s/^unsigned char/static const unsigned char/" $(O)/gen/iasl/$*.hex >$@
+
+$(O)/vmm-core/acpi.o: $(O)/gen/dsdt.hex $(O)/gen/ssdt_serial.hex
 
 # --- tests -------------------------------------------------------------------
 

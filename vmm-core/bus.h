@@ -26,7 +26,7 @@ struct bus_ops {
 };
 
 /*
- * Return: 0; -EEXIST overlaps another range (unless ports nested in it); -ENOSPC table full;
+ * Return: 0; -EEXIST overlaps another range; -ENOSPC table full;
  * -EINVAL empty or wrapping range.  ops and opaque must live for ever.
  */
 int bus_add(enum bus_space space, uint64_t base, uint64_t len,

@@ -13,14 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vmm-core/layout.h"
+
 /* A guest-physical address: an integer, never a pointer. */
 typedef uint64_t gpa_t;
 
-#define PCI_MMIO_BASE	0xc0000000u	/* = LOW_RAM_END; BARs are placed here */
-#define PCI_MMIO_END	0xe0000000u
-#define PCI_ECAM_BASE	0xe0000000u	/* bus 0 only: 1 MiB */
-#define PCI_ECAM_BYTES	0x00100000u
-#define LOW_RAM_END	PCI_MMIO_BASE
 #define HIGH_RAM_BASE	0x100000000ull
 
 struct guest_region {

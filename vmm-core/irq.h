@@ -12,10 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm-core/layout.h"
+
 #define IRQ_FIRST_MSI	24
 #define IRQ_MAX_MSI	1024
-#define IRQ_SERIAL	4	/* ISA COM1, edge */
-#define IRQ_SCI		9	/* ACPI, level */
 
 /* Irqchip made and routed; before any other call.  Return: 0 or -errno. */
 int irq_init(int vm_fd);

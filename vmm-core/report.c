@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The core process's voice: events and last words on the life channel (C7). */
+#include "vmm-core/report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ipc/inherit.h"
+#include "ipc/log.h"
+
+#define REPORT_TIMEOUT_MS	1000
+
+void report_event(enum life_core_event_kind kind, unsigned int index,
+		  const char *fmt, ...)
+{
+	struct life_core_event event = { .kind = kind, .index = index };
+	va_list args;
+	int err;
+
+	va_start(args, fmt);
+	vsnprintf(event.text, sizeof(event.text), fmt, args);
+	va_end(args);
+	err = life_send(LIFE_FD, LIFE_CORE_EVENT, &event, NULL, 0,
+			REPORT_TIMEOUT_MS);
+	if (err)
+		log_perr(-err, "event %u not reported: %s", kind, event.text);
+}
+
+void report_failed(const char *fmt, ...)
+{
+	struct life_text last = { 0 };
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(last.text, sizeof(last.text), fmt, args);
+	va_end(args);
+	if (life_send(LIFE_FD, LIFE_FAILED, &last, NULL, 0,
+		      REPORT_TIMEOUT_MS) != 0)
+		log_err("%s", last.text);
+	_exit(EXIT_FAILURE);
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vCPU threads of the core process: KVM_RUN, and what its exits ask for.
+ *
+ * There is no way out of the loop but the end of the process: a guest that
+ * powers off, resets or cannot go on takes the whole core with it, and
+ * exit_group(2) stops the other threads wherever they are.
+ */
+#include "vmm-core/vcpu.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "ipc/inherit.h"
+#include "ipc/life.h"
+#include "ipc/log.h"
+#include "vmm-core/bus.h"
+#include "vmm-core/cpuid.h"
+#include "vmm-core/exit_report.h"
+#include "vmm-core/kvm.h"
+#include "vmm-core/report.h"
+
+#define STACK_BYTES		(64 * 1024)
+
+#define MSR_MISC_ENABLE		0x1a0	/* SDM volume 4 */
+#define MISC_ENABLE_FAST_STRING	1
+#define MSR_MTRR_DEF_TYPE	0x2ff
+#define MTRR_ENABLED_WRITE_BACK	(1u << 11 | 6)
+
+struct vcpu {
+	unsigned int index;
+	int fd;
+	struct kvm_run *run;	/* shared with KVM, kvm_run_bytes() long */
+	pthread_t thread;
+};
+
+static struct vcpu vcpus[LIFE_MAX_VCPUS];
+
+static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_cond = PTHREAD_COND_INITIALIZER;
+static bool gate_open;	/* under gate_lock */
+
+/* --- exits ----------------------------------------------------------------- */
+
+/* KVM api.rst: KVM_EXIT_IO; count > 1 is a string instruction. */
+static void exit_io(struct kvm_run *run)
+{
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	bool is_write = run->io.direction == KVM_EXIT_IO_OUT;
+
+	for (uint32_t i = 0; i < run->io.count; i++)
+		bus_access(BUS_PIO, run->io.port, data + i * run->io.size,
+			   run->io.size, is_write);
+}
+
+static void exit_failed(const struct vcpu *vcpu, int run_errno)
+{
+	char text[LIFE_TEXT_MAX];
+
+	exit_report(vcpu->index, vcpu->fd, vcpu->run, run_errno, text);
+	report_event(LIFE_EVENT_VCPU_FAILED, vcpu->index, "%s", text);
+	_exit(EXIT_FAILURE);
+}
+
+/* SDM volume 3, 6.15 (#DF): a triple fault is a shutdown; boards reset. */
+static void exit_triple_fault(const struct vcpu *vcpu)
+{
+	char text[LIFE_TEXT_MAX];
+
+	exit_report(vcpu->index, vcpu->fd, vcpu->run, 0, text);
+	report_event(LIFE_EVENT_RESET, 0, "%s", text);
+	_exit(EXIT_SUCCESS);
+}
+
+/* KVM api.rst: KVM_EXIT_SYSTEM_EVENT; on x86 from KVM's Hyper-V half. */
+static void exit_system_event(const struct vcpu *vcpu)
+{
+	switch (vcpu->run->system_event.type) {
+	case KVM_SYSTEM_EVENT_SHUTDOWN:
+		report_event(LIFE_EVENT_POWEROFF, 0, "shutdown by hypercall");
+		_exit(EXIT_SUCCESS);
+	case KVM_SYSTEM_EVENT_RESET:
+		report_event(LIFE_EVENT_RESET, 0, "reset by hypercall");
+		_exit(EXIT_SUCCESS);
+	default:
+		exit_failed(vcpu, 0);
+	}
+}
+
+static void exit_handle(const struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO:
+		exit_io(run);
+		break;
+	case KVM_EXIT_MMIO:
+		bus_access(BUS_MMIO, run->mmio.phys_addr, run->mmio.data,
+			   run->mmio.len, run->mmio.is_write);
+		break;
+	case KVM_EXIT_INTR:
+		break;
+	case KVM_EXIT_SHUTDOWN:
+		exit_triple_fault(vcpu);
+		break;
+	case KVM_EXIT_SYSTEM_EVENT:
+		exit_system_event(vcpu);
+		break;
+	default:
+		exit_failed(vcpu, 0);
+	}
+}
+
+/* --- thread ---------------------------------------------------------------- */
+
+static void gate_pass(void)
+{
+	pthread_mutex_lock(&gate_lock);
+	while (!gate_open)
+		pthread_cond_wait(&gate_cond, &gate_lock);
+	pthread_mutex_unlock(&gate_lock);
+}
+
+static void *vcpu_main(void *opaque)
+{
+	const struct vcpu *vcpu = opaque;
+
+	gate_pass();
+	for (;;) {
+		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0)
+			exit_handle(vcpu);
+		/*
+		 * EINTR: a debugger or a stop signal.  EAGAIN: KVM api.rst,
+		 * KVM_RUN: a vCPU that has just left its wait for SIPI.
+		 */
+		else if (errno != EINTR && errno != EAGAIN)
+			exit_failed(vcpu, errno);
+	}
+	return NULL;
+}
+
+static void thread_start(struct vcpu *vcpu)
+{
+	pthread_attr_t attr;
+	char name[16];
+	int err;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	err = pthread_create(&vcpu->thread, &attr, vcpu_main, vcpu);
+	pthread_attr_destroy(&attr);
+	if (err)
+		report_failed("cannot start the thread of vcpu%u: %s",
+			      vcpu->index, strerror(err));
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+	pthread_setname_np(vcpu->thread, name);
+}
+
+/* --- birth ----------------------------------------------------------------- */
+
+static void msrs_set(const struct vcpu *vcpu)
+{
+	/* What firmware leaves behind: the rest is as after a reset. */
+	static const struct kvm_msr_entry wanted[] = {
+		{ .index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING },
+		{ .index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK },
+	};
+
+	/* One by one: KVM stops at the first that it refuses. */
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++) {
+		union {
+			struct kvm_msrs head;
+			uint8_t bytes[sizeof(struct kvm_msrs) +
+				      sizeof(struct kvm_msr_entry)];
+		} one = { .head.nmsrs = 1 };
+
+		one.head.entries[0] = wanted[i];
+		if (ioctl(vcpu->fd, KVM_SET_MSRS, &one) != 1)
+			report_failed("/dev/kvm: KVM_SET_MSRS refuses MSR 0x%x of vcpu%u",
+				      wanted[i].index, vcpu->index);
+	}
+}
+
+static void cpuid_set(const struct vcpu *vcpu, union cpuid_table *table,
+		      const struct cpuid_machine *machine)
+{
+	int err = cpuid_shape(&table->head, vcpu->index, machine);
+
+	if (err)
+		report_failed("CPUID of vcpu%u: too many leaves", vcpu->index);
+	if (ioctl(vcpu->fd, KVM_SET_CPUID2, table) != 0)
+		report_failed("/dev/kvm: KVM_SET_CPUID2: %s", strerror(errno));
+}
+
+static void run_map(struct vcpu *vcpu, uint32_t run_bytes)
+{
+	vcpu->run = mmap(NULL, run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 vcpu->fd, 0);
+	if (vcpu->run == MAP_FAILED)
+		report_failed("/dev/kvm: mapping of vcpu%u: %s", vcpu->index,
+			      strerror(errno));
+}
+
+/* What KVM supports, and the machine to shape it to. */
+static void cpuid_begin(union cpuid_table *table, unsigned int nr,
+			struct cpuid_machine *machine)
+{
+	int khz;
+
+	table->head.nent = CPUID_MAX_ENTRIES;
+	if (ioctl(KVM_FD, KVM_GET_SUPPORTED_CPUID, table) != 0)
+		report_failed("/dev/kvm: KVM_GET_SUPPORTED_CPUID: %s",
+			      strerror(errno));
+	khz = ioctl(VCPU_FD_BASE, KVM_GET_TSC_KHZ, 0);
+	if (khz <= 0)
+		report_failed("/dev/kvm: KVM_GET_TSC_KHZ: %s: the host's TSC is not usable",
+			      strerror(errno));
+	*machine = (struct cpuid_machine){
+		.nr_vcpus = nr,
+		.tsc_khz = (uint32_t)khz,
+		.has_tsc_deadline = ioctl(KVM_FD, KVM_CHECK_EXTENSION,
+					  KVM_CAP_TSC_DEADLINE_TIMER) > 0,
+	};
+}
+
+void vcpus_create(unsigned int nr)
+{
+	uint32_t run_bytes = kvm_run_bytes();
+	struct cpuid_machine machine;
+	union cpuid_table table;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		struct vcpu *vcpu = &vcpus[i];
+
+		vcpu->index = i;
+		vcpu->fd = kvm_create_vcpu(i);
+		run_map(vcpu, run_bytes);
+		if (i == 0)
+			cpuid_begin(&table, nr, &machine);
+		cpuid_set(vcpu, &table, &machine);
+		msrs_set(vcpu);
+		thread_start(vcpu);
+	}
+}
+
+void vcpus_run(void)
+{
+	pthread_mutex_lock(&gate_lock);
+	gate_open = true;
+	pthread_cond_broadcast(&gate_cond);
+	pthread_mutex_unlock(&gate_lock);
+}
