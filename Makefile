@@ -138,6 +138,7 @@ $(O)/gen/%.hex: $(O)/gen/%.i
 	$(Q)sed "s/^unsigned char/static const unsigned char/" $(O)/gen/iasl/$*.hex >$@
 
 $(O)/vmm-core/acpi.o: $(O)/gen/dsdt.hex $(O)/gen/ssdt_serial.hex
+$(O)/vmm-core/acpi.o: BASE += -I$(O)
 
 # --- tests -------------------------------------------------------------------
 
