@@ -69,8 +69,20 @@ RNG := devproc/rng.c gen/policy_rng.c $(VHOST)
 SERIAL := devproc/serial.c devproc/uart.c $(CHARDEV) ipc/regchan.c \
 	gen/policy_serial.c $(DEVICE)
 
-JAIL := jail/birth.c jail/stages.c
-CLI := cli/main.c $(JAIL) $(IPC)
+JAIL := jail/birth.c jail/stages.c jail/birth_text.c jail/death.c \
+	jail/inspect.c policy/lastword.c gen/syscall_names.c
+CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
+	cli/config_value.c
+CLI_SUPERVISOR := cli/supervisor.c cli/signals.c cli/title.c cli/loop.c \
+	cli/runtime_dir.c cli/resources.c cli/memory.c cli/image.c \
+	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
+	cli/children.c cli/child_log.c cli/events.c cli/control.c \
+	cli/control_commands.c
+CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
+	cli/doctor_jail.c cli/doctor_host.c
+CLI := cli/main.c cli/cmd_config_args.c cli/cmd_run.c cli/cmd_check.c \
+	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/client.c \
+	$(CLI_CONFIG) $(CLI_SUPERVISOR) $(CLI_DOCTOR) $(JAIL) $(IPC)
 
 POLICYC := policy/policyc.c policy/parse.c policy/expression.c policy/lint.c \
 	policy/constants.c policy/build.c policy/verify.c
@@ -140,6 +152,12 @@ $(O)/gen/%.hex: $(O)/gen/%.i
 $(O)/vmm-core/acpi.o: $(O)/gen/dsdt.hex $(O)/gen/ssdt_serial.hex
 $(O)/vmm-core/acpi.o: BASE += -I$(O)
 
+# What the supervisor calls a system call that killed a process.
+$(O)/gen/syscall_names.c: $(O)/policyc
+	$(call say,POLICY,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(O)/policyc --syscall-names --output $@
+
 # --- tests -------------------------------------------------------------------
 
 # $(call test,PATH,SOURCES,LIBRARIES): $(O)/PATH, run by tests/run
@@ -158,6 +176,21 @@ $(eval $(call test,tests/unit/test_life,tests/unit/test_life.c ipc/life.c ipc/fd
 $(eval $(call test,tests/unit/test_log,tests/unit/test_log.c ipc/log.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_uart,tests/unit/test_uart.c devproc/uart.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_chardev,tests/unit/test_chardev.c devproc/chardev.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/wire/test_regchan,tests/wire/test_regchan.c ipc/regchan.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/wire/test_serial,tests/wire/test_serial.c tests/wire/child.c ipc/regchan.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
+
+# The probe goes into jails, so it is linked like the processes that do.
+JAIL_ATTEMPTS := tests/jail/attempts.c tests/jail/ring.c \
+	tests/jail/attempts_files.c tests/jail/attempts_processes.c \
+	tests/jail/attempts_network.c tests/jail/attempts_kernel.c \
+	gen/policy_blk.c gen/policy_console.c gen/policy_core.c \
+	gen/policy_rng.c gen/policy_serial.c
+JAIL_PROBE := tests/jail/probe.c $(JAIL_ATTEMPTS) ipc/log.c ipc/fdmsg.c $(CONFINE)
+$(eval $(call program,tests/jail/probe,$(JAIL_PROBE),-luring -lcap))
+
+JAIL_TEST := tests/jail/harness.c tests/jail/tap.c ipc/log.c ipc/fdmsg.c $(JAIL)
+$(eval $(call test,tests/jail/test_break_out,tests/jail/test_break_out.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap))
+$(O)/tests/jail/test_break_out: | $(O)/tests/jail/probe
 
 tests: all $(TESTS)
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TAP for the jail tests. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/jail/harness.h"
+
+static unsigned int nr_results;
+static unsigned int nr_failed;
+
+static void tap_line(bool ok, const char *fmt, va_list args)
+{
+	nr_results++;
+	nr_failed += !ok;
+	printf("%s %u - ", ok ? "ok" : "not ok", nr_results);
+	vprintf(fmt, args);
+}
+
+void tap_result(bool ok, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	tap_line(ok, fmt, args);
+	va_end(args);
+	putchar('\n');
+	fflush(stdout);
+}
+
+void tap_skip(const char *reason, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	tap_line(true, fmt, args);
+	va_end(args);
+	printf(" # SKIP %s\n", reason);
+	fflush(stdout);
+}
+
+int tap_end(void)
+{
+	printf("1..%u\n", nr_results);
+	return nr_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+noreturn void tap_bail_out(const char *what)
+{
+	printf("Bail out! %s\n", what);
+	exit(EXIT_FAILURE);
+}
