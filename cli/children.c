@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The processes of a VM: birth (C3), farewell and burial (C7).
+ *
+ *     UNBORN --child_spawn()--> BORN --READY--> READY
+ *        ^                       |                |
+ *        |                       +--stop, kill----+--> STOPPING
+ *        +-------------------- burial, from any state
+ *
+ * A buried child is UNBORN again, and may be spawned again: all that a
+ * process needs is in struct device, struct child and struct vm.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cli/children.h"
+#include "cli/resources.h"
+#include "ipc/fdmsg.h"
+#include "ipc/inherit.h"
+#include "ipc/pages.h"
+#include "jail/death.h"
+
+#define BIRTH_MS	5000	/* from clone to exec */
+#define SEND_MS		500	/* for room in a life channel */
+
+#define CORE_FILES	1024	/* eventfds of all queues, vCPUs */
+#define DEVICE_FILES	256	/* eventfds of all queues, memory regions */
+#define DEVICE_TASKS	8
+#define BLK_TASKS	64	/* io_uring's workers are tasks too */
+#define CORE_SPARE_TASKS 8
+#define BLK_MEMLOCK	(8u << 20)
+
+static const char *const state_name[CHILD_NR_STATES] = {
+	[CHILD_UNBORN] = "unborn",
+	[CHILD_BORN] = "starting",
+	[CHILD_READY] = "running",
+	[CHILD_STOPPING] = "stopping",
+};
+
+static const bool may_follow[CHILD_NR_STATES][CHILD_NR_STATES] = {
+	[CHILD_UNBORN][CHILD_BORN] = true,
+	[CHILD_BORN][CHILD_READY] = true,
+	[CHILD_BORN][CHILD_STOPPING] = true,
+	[CHILD_READY][CHILD_STOPPING] = true,
+	[CHILD_BORN][CHILD_UNBORN] = true,
+	[CHILD_READY][CHILD_UNBORN] = true,
+	[CHILD_STOPPING][CHILD_UNBORN] = true,
+};
+
+const char *child_state_name(enum child_state state)
+{
+	return state_name[state];
+}
+
+const char *role_name(enum life_role role)
+{
+	static const char *const names[] = {
+		[LIFE_ROLE_CORE] = "core",
+		[LIFE_ROLE_BLK] = "blk",
+		[LIFE_ROLE_SERIAL] = "serial",
+		[LIFE_ROLE_CONSOLE] = "console",
+		[LIFE_ROLE_RNG] = "rng",
+	};
+
+	return names[role];
+}
+
+static int set_state(struct child *child, enum child_state state)
+{
+	if (!may_follow[child->state][state]) {
+		log_err("%s: illegal state change, %s to %s", child->name,
+			state_name[child->state], state_name[state]);
+		return -EPROTO;
+	}
+	child->state = state;
+	return 0;
+}
+
+bool child_alive(const struct child *child)
+{
+	return child->state != CHILD_UNBORN;
+}
+
+int child_set_ready(struct child *child)
+{
+	return set_state(child, CHILD_READY);
+}
+
+struct device *device_of(struct child *child)
+{
+	if (child->role == LIFE_ROLE_CORE)
+		return NULL;
+	return &child->vm->device[child->index - 1];
+}
+
+void child_init(struct child *child, struct vm *vm, enum life_role role,
+		const char *name, unsigned int index)
+{
+	memset(child, 0, sizeof(*child));
+	child->vm = vm;
+	child->role = role;
+	child->name = name;
+	child->index = index;
+	child->stats_fd = child->life_fd = child->log_fd = -1;
+	child->birth.pid = -1;
+	child->birth.pidfd = child->birth.stage_fd = -1;
+	child->death.fd = child->life.fd = child->log_pipe.fd = -1;
+}
+
+/* --- what a child is given ---------------------------------------------------- */
+
+static void give(struct birth_spec *spec, int from, int to)
+{
+	if (from < 0)
+		return;
+	spec->fds[spec->nr_fds].from = from;
+	spec->fds[spec->nr_fds].to = to;
+	spec->nr_fds++;
+}
+
+static void give_core(struct vm *vm, struct birth_spec *spec)
+{
+	/* The loader reads from the start, in every life of the guest. */
+	lseek(vm->kernel_fd, 0, SEEK_SET);
+	if (vm->initrd_fd >= 0)
+		lseek(vm->initrd_fd, 0, SEEK_SET);
+	give(spec, vm->kvm_fd, KVM_FD);
+	give(spec, vm->ram_fd, RAM_FD);
+	give(spec, vm->kernel_fd, KERNEL_FD);
+	give(spec, vm->initrd_fd, INITRD_FD);
+	spec->nr_files = CORE_FILES;
+	spec->nr_tasks = vm->cfg->nr_cpus + CORE_SPARE_TASKS;
+	spec->memlock_bytes = 0;
+	spec->file_bytes = 0;
+}
+
+static void give_device(const struct device *dev, int link_fd,
+			struct birth_spec *spec)
+{
+	bool blk = dev->cfg->role == LIFE_ROLE_BLK;
+
+	give(spec, link_fd, LINK_FD);
+	give(spec, dev->end.fd, RES_FD);
+	give(spec, dev->end.out_fd, RES2_FD);
+	spec->nr_files = DEVICE_FILES;
+	spec->nr_tasks = blk ? BLK_TASKS : DEVICE_TASKS;
+	spec->memlock_bytes = blk ? BLK_MEMLOCK : 0;
+	/* No image grows, whatever becomes of its process. */
+	spec->file_bytes = RLIM_INFINITY;
+	if (blk && !dev->end.block_device)
+		spec->file_bytes = dev->end.size_bytes;
+}
+
+static void make_title(const struct child *child, char *title, size_t len)
+{
+	const char *vm = child->vm->cfg->name;
+
+	if (child->role == LIFE_ROLE_CORE)
+		snprintf(title, len, "bulkhead: %s [core]", vm);
+	else
+		snprintf(title, len, "bulkhead: %s/%s [%s]", vm, child->name,
+			 role_name(child->role));
+}
+
+/* root has uids to spare; anybody else has the one. */
+static void set_ids(const struct child *child, struct birth_spec *spec)
+{
+	if (geteuid() == 0) {
+		spec->host_uid = birth_uid(getpid(), child->index);
+		spec->host_gid = spec->host_uid;
+	} else {
+		spec->host_uid = geteuid();
+		spec->host_gid = getegid();
+	}
+}
+
+/* --- the first message -------------------------------------------------------- */
+
+static void describe_core(const struct vm *vm, struct life_birth_core *core)
+{
+	core->ram_bytes = vm->cfg->memory_bytes;
+	core->nr_vcpus = vm->cfg->nr_cpus;
+	core->nr_devices = vm->nr_devices;
+	core->has_initrd = vm->initrd_fd >= 0;
+	core->huge_pages = vm->cfg->huge_pages;
+	snprintf(core->cmdline, sizeof(core->cmdline), "%s", vm->cfg->cmdline);
+}
+
+static void describe_blk(const struct device *dev, struct life_birth_blk *blk)
+{
+	blk->size_bytes = dev->end.size_bytes;
+	blk->nr_queues = dev->nr_queues;
+	blk->read_only = dev->cfg->read_only;
+	blk->direct = dev->end.direct;
+	blk->discard = dev->cfg->discard;
+	blk->block_device = dev->end.block_device;
+	snprintf(blk->serial, sizeof(blk->serial), "%s",
+		 dev->cfg->serial ? dev->cfg->serial : dev->cfg->name);
+}
+
+static int send_birth(struct child *child)
+{
+	const struct vm *vm = child->vm;
+	const struct device *dev = device_of(child);
+	struct life_birth birth = {
+		.version = LIFE_VERSION,
+		.role = child->role,
+		.log_level = vm->log_level,
+	};
+
+	snprintf(birth.vm, sizeof(birth.vm), "%s", vm->cfg->name);
+	snprintf(birth.device, sizeof(birth.device), "%s", child->name);
+	if (child->role == LIFE_ROLE_CORE)
+		describe_core(vm, &birth.u.core);
+	else if (child->role == LIFE_ROLE_BLK)
+		describe_blk(dev, &birth.u.blk);
+	else if (child->role != LIFE_ROLE_RNG)
+		birth.u.chardev.backend = dev->cfg->connect.kind;
+	return life_send(child->life_fd, LIFE_BIRTH, &birth, NULL, 0, SEND_MS);
+}
+
+/* --- birth ---------------------------------------------------------------------- */
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void close_channels(struct child *child)
+{
+	loop_remove(child->vm->loop_fd, &child->death);
+	loop_remove(child->vm->loop_fd, &child->life);
+	loop_remove(child->vm->loop_fd, &child->log_pipe);
+	close_fd(&child->life_fd);
+	close_fd(&child->log_fd);
+}
+
+/* Buried, a child may be born again. */
+static void bury(struct child *child, siginfo_t *info)
+{
+	close_channels(child);
+	if (child->birth.pidfd >= 0)
+		birth_reap(&child->birth, info, 0);
+	child->birth.pid = -1;
+	set_state(child, CHILD_UNBORN);
+}
+
+/* The pidfd fires: hear its last words first, then say what happened. */
+static void death_ready(struct watch *watch, uint32_t epoll_events)
+{
+	struct child *child = watch->owner;
+	char how[DEATH_TEXT_MAX];
+	struct stats_page page;
+	siginfo_t info = { 0 };
+	bool has_page;
+
+	events_take(&child->life, epoll_events);
+	if (!child_alive(child))
+		return;
+	child_log_read(child, true);
+	has_page = pread(child->stats_fd, &page, sizeof(page), 0) ==
+		   sizeof(page);
+	bury(child, &info);
+	death_describe(&info, has_page ? &page.last_word : NULL, how,
+		       sizeof(how));
+	vm_child_died(child, how, death_is_clean(&info));
+}
+
+static int watch_child(struct child *child)
+{
+	int loop_fd = child->vm->loop_fd;
+	int ret;
+
+	child->death = (struct watch){ -1, death_ready, child };
+	child->life = (struct watch){ -1, events_take, child };
+	child->log_pipe = (struct watch){ -1, child_log_ready, child };
+	ret = loop_add(loop_fd, &child->death, child->birth.pidfd, EPOLLIN);
+	if (!ret)
+		ret = loop_add(loop_fd, &child->life, child->life_fd, EPOLLIN);
+	if (!ret)
+		ret = loop_add(loop_fd, &child->log_pipe, child->log_fd,
+			       EPOLLIN);
+	return ret;
+}
+
+static int begin_birth(struct child *child, int link_fd, int life_fd,
+		       int log_fd)
+{
+	struct birth_spec spec = { 0 };
+	char title[80];
+	int ret;
+
+	make_title(child, title, sizeof(title));
+	spec.title = title;
+	spec.exe_fd = child->vm->exe_fd[child->role];
+	set_ids(child, &spec);
+	give(&spec, log_fd, LOG_FD);
+	give(&spec, life_fd, LIFE_FD);
+	give(&spec, child->stats_fd, STATS_FD);
+	if (child->role == LIFE_ROLE_CORE)
+		give_core(child->vm, &spec);
+	else
+		give_device(device_of(child), link_fd, &spec);
+	ret = birth_begin(&spec, &child->birth);
+	if (ret)
+		return ret;
+	child->born_ms = fdmsg_now_ms();
+	child->births++;
+	child->killed_by_us = false;
+	child->last_words[0] = '\0';
+	memset(&child->log, 0, sizeof(child->log));
+	return set_state(child, CHILD_BORN);
+}
+
+static void forget_birth(struct child *child)
+{
+	siginfo_t info;
+
+	if (child_alive(child)) {
+		birth_kill(&child->birth);
+		birth_reap(&child->birth, &info, BIRTH_MS);
+		bury(child, &info);
+	}
+	close_channels(child);
+}
+
+int child_spawn(struct child *child, int link_fd, char why[VM_WHY_MAX])
+{
+	int life[2] = { -1, -1 };
+	int log[2] = { -1, -1 };
+	int ret = 0;
+
+	child->birth.why[0] = '\0';
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, life) < 0 ||
+	    pipe2(log, O_CLOEXEC | O_NONBLOCK) < 0)
+		ret = -errno;
+	child->life_fd = life[0];
+	child->log_fd = log[0];
+	if (!ret)
+		ret = begin_birth(child, link_fd, life[1], log[1]);
+	close_fd(&life[1]);
+	close_fd(&log[1]);
+	if (!ret)
+		ret = send_birth(child);
+	if (!ret)
+		ret = watch_child(child);
+	if (ret) {
+		snprintf(why, VM_WHY_MAX, "%s: cannot be started: %s",
+			 child->name,
+			 child->birth.why[0] ? child->birth.why :
+					       strerror(-ret));
+		forget_birth(child);
+	}
+	return ret;
+}
+
+int child_wait_exec(struct child *child, char why[VM_WHY_MAX])
+{
+	int ret = birth_wait_exec(&child->birth, BIRTH_MS);
+
+	if (!ret)
+		return 0;
+	snprintf(why, VM_WHY_MAX, "%s: cannot be started: %s", child->name,
+		 child->birth.why);
+	/* It is dead and reaped already. */
+	bury(child, NULL);
+	return ret;
+}
+
+/* --- farewell --------------------------------------------------------------------- */
+
+void child_stop(struct child *child)
+{
+	if (child->state != CHILD_BORN && child->state != CHILD_READY)
+		return;
+	set_state(child, CHILD_STOPPING);
+	/* Who does not hear it meets the deadline. */
+	life_send(child->life_fd, LIFE_STOP, NULL, NULL, 0, 0);
+}
+
+void child_kill(struct child *child)
+{
+	if (!child_alive(child))
+		return;
+	if (child->state != CHILD_STOPPING)
+		set_state(child, CHILD_STOPPING);
+	child->killed_by_us = true;
+	birth_kill(&child->birth);
+}
+
+void child_fini(struct child *child)
+{
+	if (child_alive(child))
+		forget_birth(child);
+	close_fd(&child->stats_fd);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bulkhead check: read a configuration and say what it means; opens nothing. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/cmd.h"
+#include "cli/config.h"
+
+static const char *yes_no(bool value)
+{
+	return value ? "yes" : "no";
+}
+
+static void print_connect(const struct config_device *dev)
+{
+	static const char *const names[] = {
+		[LIFE_CHARDEV_NULL] = "null",
+		[LIFE_CHARDEV_TERMINAL] = "terminal",
+		[LIFE_CHARDEV_PTY] = "pty",
+		[LIFE_CHARDEV_FILE] = "file:",
+		[LIFE_CHARDEV_SOCKET] = "socket:",
+	};
+	const char *path = dev->connect.to.path;
+
+	printf("%s: connect %s%s\n", dev->name, names[dev->connect.kind],
+	       path ? path : "");
+}
+
+static void print_blk(const struct config_device *dev)
+{
+	if (dev->socket.path) {
+		printf("blk %s: back-end at %s, queues %u\n", dev->name,
+		       dev->socket.path, dev->nr_queues);
+		return;
+	}
+	printf("blk %s: path %s, read_only %s, cache %s, queues %u, discard %s\n",
+	       dev->name, dev->image.path, yes_no(dev->read_only),
+	       dev->cache == CONFIG_CACHE_NONE ? "none" : "writeback",
+	       dev->nr_queues, yes_no(dev->discard));
+}
+
+static void print_vm(const struct config *cfg)
+{
+	printf("%s: ok\n", cfg->file);
+	printf("vm: name %s, memory %" PRIu64 "M%s, cpus %u\n", cfg->name,
+	       cfg->memory_bytes >> 20, cfg->huge_pages ? " in huge pages" : "",
+	       cfg->nr_cpus);
+	printf("vm: kernel %s, initrd %s\n", cfg->kernel.path,
+	       cfg->initrd.path ? cfg->initrd.path : "none");
+	printf("vm: cmdline %s\n", cfg->cmdline);
+	printf("vm: on_reboot %s, on_panic %s, stop_timeout %ums\n",
+	       cfg->on_reboot == CONFIG_REBOOT_RESTART ? "restart" : "stop",
+	       cfg->on_panic == CONFIG_PANIC_REPORT ? "report" : "stop",
+	       cfg->stop_timeout_ms);
+}
+
+static void print_devices(const struct config *cfg)
+{
+	for (unsigned int i = 0; i < cfg->nr_devices; i++) {
+		const struct config_device *dev = &cfg->device[i];
+
+		if (dev->role == LIFE_ROLE_BLK)
+			print_blk(dev);
+		else if (dev->role == LIFE_ROLE_RNG)
+			printf("rng: getrandom\n");
+		else
+			print_connect(dev);
+	}
+}
+
+static int check(int argc, char **argv)
+{
+	struct cmd_config_args args;
+	char err[CONFIG_ERROR_MAX];
+	struct config *cfg;
+	int status = cmd_parse_config_args(&cmd_check, argc, argv, &args);
+
+	if (status)
+		goto out;
+	if (config_load(args.file, args.sets, args.nr_sets, &cfg, err)) {
+		log_err("%s", err);
+		status = EXIT_USAGE;
+		goto out;
+	}
+	print_vm(cfg);
+	print_devices(cfg);
+	config_free(cfg);
+out:
+	free(args.sets);
+	return status;
+}
+
+const struct command cmd_check = {
+	.name = "check",
+	.args = "CONFIG [--set SECTION.KEY=VALUE]...",
+	.summary = "Check a configuration and print what it amounts to",
+	.help = "  -s, --set SECTION.KEY=VALUE  as if CONFIG said so\n",
+	.run = check,
+};

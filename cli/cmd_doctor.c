@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bulkhead doctor: what this host can do, and what to do about the rest. */
+#include <getopt.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/cmd.h"
+#include "cli/doctor.h"
+
+static const struct doctor_check checks[] = {
+	{ "kvm", doctor_kvm_device },
+	{ "kvm-ring0", doctor_kvm_ring0 },
+	{ "kvm-exits", doctor_kvm_exits },
+	{ "namespaces", doctor_namespaces },
+	{ "landlock", doctor_landlock },
+	{ "seccomp", doctor_seccomp },
+	{ "io_uring", doctor_io_uring },
+	{ "memfd", doctor_memfd },
+	{ "cgroup2", doctor_cgroup },
+	{ "nofile", doctor_nofile },
+	{ "memlock", doctor_memlock },
+	{ "hugepages", doctor_huge_pages },
+	{ "tun", doctor_tun },
+};
+
+#define NR_CHECKS	(sizeof(checks) / sizeof(checks[0]))
+
+static const char *const verdict_name[DOCTOR_NR_VERDICTS] = {
+	[DOCTOR_OK] = "OK",
+	[DOCTOR_WARN] = "WARN",
+	[DOCTOR_FAIL] = "FAIL",
+};
+
+void doctor_say(struct doctor_result *result, enum doctor_verdict verdict,
+		const char *advice, const char *found, ...)
+{
+	va_list ap;
+
+	result->verdict = verdict;
+	snprintf(result->advice, sizeof(result->advice), "%s", advice);
+	va_start(ap, found);
+	vsnprintf(result->found, sizeof(result->found), found, ap);
+	va_end(ap);
+}
+
+static void print_result(const char *name, const struct doctor_result *result)
+{
+	printf("%-4s  %-10s  %s%s%s\n", verdict_name[result->verdict], name,
+	       result->found, result->advice[0] ? "; " : "", result->advice);
+	fflush(stdout);
+}
+
+static void add_result(json_t *list, const char *name,
+		       const struct doctor_result *result)
+{
+	json_array_append_new(list,
+			      json_pack("{s:s, s:s, s:s, s:s}", "check", name,
+					"verdict", verdict_name[result->verdict],
+					"found", result->found, "advice",
+					result->advice));
+}
+
+static int examine(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 },
+	};
+	json_t *list = NULL;
+	bool failed = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, ":j", options, NULL)) != -1) {
+		if (option != 'j')
+			return cmd_bad_option(&cmd_doctor, argc, argv);
+		if (!list)
+			list = json_array();
+	}
+	if (optind != argc)
+		return cmd_usage_error(&cmd_doctor, "no arguments are taken");
+	for (unsigned int i = 0; i < NR_CHECKS; i++) {
+		struct doctor_result result = { 0 };
+
+		checks[i].run(&result);
+		failed |= result.verdict == DOCTOR_FAIL;
+		if (list)
+			add_result(list, checks[i].name, &result);
+		else
+			print_result(checks[i].name, &result);
+	}
+	if (list)
+		json_dumpf(list, stdout, JSON_INDENT(2));
+	if (list)
+		putchar('\n');
+	json_decref(list);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+const struct command cmd_doctor = {
+	.name = "doctor",
+	.args = "[--json]",
+	.summary = "Say what this host can do for VMs, and what to do about it",
+	.help = "  -j, --json  as a JSON array\n"
+		"\n"
+		"Exit status: 0 VMs can run; 1 something they need is missing.\n",
+	.run = examine,
+};

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration of one VM as a checked struct (C1).
+ *
+ * Nothing here touches a host resource: paths are made absolute to the
+ * configuration file's folder, not opened.  docs/bulkhead.conf.5 is the
+ * user's side of this header.
+ */
+#ifndef CLI_CONFIG_H
+#define CLI_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ipc/life.h"
+
+#define CONFIG_ERROR_MAX	512	/* bytes of an error line, with the NUL */
+#define CONFIG_MEMORY_STEP	(2ull << 20)	/* guest RAM comes in these */
+#define CONFIG_BLK_SERIAL_MAX	20	/* virtio 1.2, 5.2.6: GET_ID bytes */
+
+enum config_on_reboot { CONFIG_REBOOT_RESTART, CONFIG_REBOOT_STOP };
+enum config_on_panic { CONFIG_PANIC_REPORT, CONFIG_PANIC_STOP };
+enum config_cache { CONFIG_CACHE_NONE, CONFIG_CACHE_WRITEBACK };
+
+/* A path and where it was written, for errors found when it is opened. */
+struct config_path {
+	char *path;		/* absolute; NULL: not given */
+	char *origin;		/* "debian.conf:12", "--set vm.kernel" */
+};
+
+struct config_connect {
+	enum life_chardev kind;
+	struct config_path to;	/* path for FILE and SOCKET, else only origin */
+};
+
+struct config_device {
+	enum life_role role;
+	char name[LIFE_DEVICE_NAME_MAX];	/* "vda"; "serial", "rng" */
+	char *origin;				/* of its section */
+	/* blk */
+	struct config_path image;
+	struct config_path socket;	/* foreign back-end, instead of image */
+	bool read_only;
+	bool discard;
+	int cache;			/* enum config_cache */
+	uint32_t nr_queues;
+	char *serial;
+	/* serial, console */
+	struct config_connect connect;
+};
+
+struct config {
+	char *file;			/* as the user named it */
+	char *dir;			/* absolute folder of file */
+	char *name;
+	uint64_t memory_bytes;
+	uint32_t nr_cpus;
+	bool huge_pages;
+	int on_reboot;			/* enum config_on_reboot */
+	int on_panic;			/* enum config_on_panic */
+	uint32_t stop_timeout_ms;
+	struct config_path kernel;
+	struct config_path initrd;
+	char *cmdline;
+	char *memory_origin;
+	struct config_device device[LIFE_MAX_DEVICES];
+	unsigned int nr_devices;
+};
+
+/*
+ * Read file, apply the nr_sets assignments ("vm.memory=1G") in order, check.
+ * *cfg is the caller's, to be given to config_free().
+ * Return: 0; -EINVAL or another -errno with one line in err, which names
+ * file and line, what is wrong, and what to do.
+ */
+int config_load(const char *file, const char *const *sets,
+		unsigned int nr_sets, struct config **cfg,
+		char err[CONFIG_ERROR_MAX]);
+
+void config_free(struct config *cfg);
+
+#endif

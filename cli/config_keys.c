@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which keys each section has, how each is parsed and where it goes (C1).
+ * docs/bulkhead.conf.5 and configs/full.conf name the same keys;
+ * tests/cli/samples.sh holds them to this table.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/config_priv.h"
+
+#define VM(field)	offsetof(struct config, field)
+#define DEV(field)	offsetof(struct config_device, field)
+
+static const struct config_key keys[] = {
+	{ CONFIG_KIND_VM, "name", config_parse_name, VM(name) },
+	{ CONFIG_KIND_VM, "memory", config_parse_size, VM(memory_bytes) },
+	{ CONFIG_KIND_VM, "cpus", config_parse_cpus, VM(nr_cpus) },
+	{ CONFIG_KIND_VM, "kernel", config_parse_path, VM(kernel) },
+	{ CONFIG_KIND_VM, "initrd", config_parse_path, VM(initrd) },
+	{ CONFIG_KIND_VM, "cmdline", config_parse_text, VM(cmdline) },
+	{ CONFIG_KIND_VM, "on_reboot", config_parse_on_reboot, VM(on_reboot) },
+	{ CONFIG_KIND_VM, "on_panic", config_parse_on_panic, VM(on_panic) },
+	{ CONFIG_KIND_VM, "huge_pages", config_parse_bool, VM(huge_pages) },
+	{ CONFIG_KIND_VM, "stop_timeout", config_parse_ms,
+	  VM(stop_timeout_ms) },
+	{ CONFIG_KIND_SERIAL, "connect", config_parse_connect, DEV(connect) },
+	{ CONFIG_KIND_CONSOLE, "connect", config_parse_connect, DEV(connect) },
+	{ CONFIG_KIND_BLK, "path", config_parse_path, DEV(image) },
+	{ CONFIG_KIND_BLK, "socket", config_parse_path, DEV(socket) },
+	{ CONFIG_KIND_BLK, "read_only", config_parse_bool, DEV(read_only) },
+	{ CONFIG_KIND_BLK, "cache", config_parse_cache, DEV(cache) },
+	{ CONFIG_KIND_BLK, "queues", config_parse_cpus, DEV(nr_queues) },
+	{ CONFIG_KIND_BLK, "serial", config_parse_serial, DEV(serial) },
+	{ CONFIG_KIND_BLK, "discard", config_parse_bool, DEV(discard) },
+};
+
+#define NR_KEYS	(sizeof(keys) / sizeof(keys[0]))
+
+static const char *const kind_name[CONFIG_NR_KINDS] = {
+	[CONFIG_KIND_VM] = "vm",
+	[CONFIG_KIND_SERIAL] = "serial",
+	[CONFIG_KIND_CONSOLE] = "console",
+	[CONFIG_KIND_RNG] = "rng",
+	[CONFIG_KIND_BLK] = "blk",
+};
+
+const char *config_kind_name(enum config_kind kind)
+{
+	return kind_name[kind];
+}
+
+const struct config_key *config_key_find(enum config_kind kind,
+					 const char *name)
+{
+	for (unsigned int i = 0; i < NR_KEYS; i++)
+		if (keys[i].kind == kind && !strcmp(keys[i].name, name))
+			return &keys[i];
+	return NULL;
+}
+
+void config_key_list(enum config_kind kind, char *buf, size_t len)
+{
+	size_t used = 0;
+
+	snprintf(buf, len, "none");
+	for (unsigned int i = 0; i < NR_KEYS && used < len; i++)
+		if (keys[i].kind == kind)
+			used += snprintf(buf + used, len - used, "%s%s",
+					 used ? ", " : "", keys[i].name);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket of a running VM, supervisor's side: newline-delimited
+ * JSON as ipc/README.md says.  Clients are trusted by uid, not by form.
+ */
+#ifndef CLI_CONTROL_H
+#define CLI_CONTROL_H
+
+#include "cli/supervisor.h"
+
+#define CONTROL_VERSION		1
+#define CONTROL_LINE_MAX	65536	/* bytes of a request, newline too */
+#define CONTROL_MAX_CLIENTS	8
+
+/* Listen.  Return: 0, or -errno with a line in why. */
+int control_open(struct vm *vm, char why[VM_WHY_MAX]);
+
+/* Tell those who wait that the VM is over, then hang up. */
+void control_close(struct vm *vm, int status);
+
+/* Next deadline of a client, fdmsg_now_ms() scale; 0: none. */
+long long control_deadline_ms(const struct control *control);
+
+/* Hang up on clients whose deadline has passed. */
+void control_expire(struct control *control);
+
+#endif

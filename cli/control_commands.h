@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a control client may ask for; see ipc/README.md, "Control". */
+#ifndef CLI_CONTROL_COMMANDS_H
+#define CLI_CONTROL_COMMANDS_H
+
+#include <jansson.h>
+
+#include "cli/supervisor.h"
+
+/*
+ * Obey one request line of len bytes.  *waits is set if the client is to be
+ * told the end of the VM.  Return: the reply, a new reference, or NULL
+ * without memory.
+ */
+json_t *control_obey(struct vm *vm, const char *line, size_t len, bool *waits);
+
+json_t *control_error(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2)));
+
+#endif

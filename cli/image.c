@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * [blk] path: open, check and lock a disk image (C1).  Its contents are the
+ * device process's business; nothing here reads them.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/resources.h"
+
+#define SECTOR_BYTES		512	/* virtio 1.2, 5.2.4: capacity's unit */
+#define HOLDER_MAX_FDS		1024	/* of one process, looked through */
+
+static int fail(const struct config_device *cfg, int err, const char *what,
+		char why[VM_WHY_MAX])
+{
+	snprintf(why, VM_WHY_MAX, "%s: path = %s: %s", cfg->image.origin,
+		 cfg->image.path, what);
+	return -err;
+}
+
+static int open_image(const struct config_device *cfg, bool *direct)
+{
+	int flags = (cfg->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY;
+	int fd;
+
+	*direct = cfg->cache == CONFIG_CACHE_NONE;
+	/* O_NONBLOCK: a path that is a FIFO must not hang us. */
+	fd = open(cfg->image.path,
+		  flags | O_NONBLOCK | (*direct ? O_DIRECT : 0));
+	if (fd < 0 && errno == EINVAL && *direct) {
+		log_warn("%s: %s: the file system has no O_DIRECT; going through the page cache (cache = writeback says so too)",
+			 cfg->image.origin, cfg->image.path);
+		*direct = false;
+		fd = open(cfg->image.path, flags | O_NONBLOCK);
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+/* Whether fd_dir/number is the file st, with a lock on it. */
+static bool holds_lock(const char *pid, const char *number,
+		       const struct stat *st)
+{
+	char path[64], line[256];
+	struct stat other;
+	bool locked = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%.10s/fd/%.10s", pid, number);
+	if (stat(path, &other) || other.st_dev != st->st_dev ||
+	    other.st_ino != st->st_ino)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%.10s/fdinfo/%.10s", pid, number);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	while (!locked && fgets(line, sizeof(line), f))
+		locked = !strncmp(line, "lock:", 5);
+	fclose(f);
+	return locked;
+}
+
+static bool process_holds_lock(const char *pid, const struct stat *st)
+{
+	char path[64];
+	const struct dirent *entry;
+	bool found = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%.10s/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return false;
+	for (int i = 0; !found && i < HOLDER_MAX_FDS && (entry = readdir(dir));
+	     i++)
+		found = isdigit((unsigned char)entry->d_name[0]) &&
+			holds_lock(pid, entry->d_name, st);
+	closedir(dir);
+	return found;
+}
+
+/*
+ * Who has the lock?  F_OFD_GETLK knows the pid of a classic lock only; an
+ * OFD lock has none, but /proc shows it to those who may look.
+ */
+static pid_t lock_holder(const struct stat *st, const struct flock *lock)
+{
+	const struct dirent *entry;
+	pid_t pid = 0;
+	DIR *dir;
+
+	if (lock->l_pid > 0)
+		return lock->l_pid;
+	dir = opendir("/proc");
+	if (!dir)
+		return 0;
+	while (!pid && (entry = readdir(dir)))
+		if (isdigit((unsigned char)entry->d_name[0]) &&
+		    process_holds_lock(entry->d_name, st))
+			pid = atoi(entry->d_name);
+	closedir(dir);
+	return pid;
+}
+
+static void read_title(pid_t pid, char *title, size_t len)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	f = fopen(path, "re");
+	title[0] = '\0';
+	if (!f)
+		return;
+	title[fread(title, 1, len - 1, f)] = '\0';
+	fclose(f);
+}
+
+static int lock_image(const struct config_device *cfg, int fd,
+		      const struct stat *st, char why[VM_WHY_MAX])
+{
+	struct flock lock = {
+		.l_type = cfg->read_only ? F_RDLCK : F_WRLCK,
+		.l_whence = SEEK_SET,	/* and l_len 0: all of it */
+	};
+	char what[200], title[80];
+	pid_t pid;
+	int err;
+
+	/* OFD: the lock belongs to the open file, not to this process. */
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+		return 0;
+	err = errno;
+	if (err != EAGAIN && err != EACCES) {
+		snprintf(what, sizeof(what), "cannot lock it: %s",
+			 strerror(err));
+		return fail(cfg, err, what, why);
+	}
+	if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
+		lock.l_pid = 0;
+	pid = lock_holder(st, &lock);
+	if (pid) {
+		read_title(pid, title, sizeof(title));
+		snprintf(what, sizeof(what),
+			 "in use by process %d (%s); stop that first", pid,
+			 title);
+	} else {
+		snprintf(what, sizeof(what),
+			 "in use by another process, which holds a lock on it; stop that first");
+	}
+	return fail(cfg, EBUSY, what, why);
+}
+
+static int image_size(const struct config_device *cfg, int fd,
+		      const struct stat *st, uint64_t *bytes,
+		      char why[VM_WHY_MAX])
+{
+	if (S_ISBLK(st->st_mode)) {
+		if (ioctl(fd, BLKGETSIZE64, bytes) < 0)
+			return fail(cfg, errno, "cannot tell its size", why);
+	} else if (S_ISREG(st->st_mode)) {
+		*bytes = st->st_size;
+	} else {
+		return fail(cfg, EINVAL,
+			    "neither a file nor a block device; a disk image is needed",
+			    why);
+	}
+	if (*bytes < SECTOR_BYTES)
+		return fail(cfg, EINVAL,
+			    "the image is empty; make it as large as the disk is to be, as in 'truncate -s 4G IMAGE'",
+			    why);
+	if (*bytes % SECTOR_BYTES)
+		log_warn("%s: %s: %" PRIu64
+			 " bytes are no whole number of sectors; the guest does not see the last %" PRIu64,
+			 cfg->image.origin, cfg->image.path, *bytes,
+			 *bytes % SECTOR_BYTES);
+	return 0;
+}
+
+static int check_image(const struct config_device *cfg, struct host_end *end,
+		       char why[VM_WHY_MAX])
+{
+	struct stat st;
+	int ret;
+
+	if (fstat(end->fd, &st) < 0)
+		return fail(cfg, errno, strerror(errno), why);
+	ret = image_size(cfg, end->fd, &st, &end->size_bytes, why);
+	if (ret)
+		return ret;
+	end->block_device = S_ISBLK(st.st_mode);
+	return lock_image(cfg, end->fd, &st, why);
+}
+
+int image_open(const struct config_device *cfg, struct host_end *end,
+	       char why[VM_WHY_MAX])
+{
+	char what[200];
+	int fd = open_image(cfg, &end->direct);
+
+	snprintf(end->where, sizeof(end->where), "%s", cfg->image.path);
+	if (fd == -EACCES || fd == -EROFS || fd == -EPERM) {
+		snprintf(what, sizeof(what),
+			 "no right to open it for %s: %s; %s",
+			 cfg->read_only ? "reading" : "writing", strerror(-fd),
+			 cfg->read_only ? "change its mode" :
+					  "change its mode, or say read_only = yes");
+		return fail(cfg, -fd, what, why);
+	}
+	if (fd == -EISDIR)
+		return fail(cfg, EISDIR,
+			    "a folder; a disk image is needed", why);
+	if (fd < 0) {
+		snprintf(what, sizeof(what), "cannot open it: %s",
+			 strerror(-fd));
+		return fail(cfg, -fd, what, why);
+	}
+	end->fd = fd;
+	return check_image(cfg, end, why);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What /proc says about a process, for `bulkhead ps`. */
+#ifndef CLI_PROCFS_H
+#define CLI_PROCFS_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct proc_usage {
+	uid_t uid;
+	uint64_t rss_kib;
+	uint64_t cpu_ms;	/* user and system */
+};
+
+/* Return: 0, -ESRCH it is gone, or another -errno. */
+int proc_read_usage(pid_t pid, struct proc_usage *usage);
+
+#endif

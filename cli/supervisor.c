@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a VM, seen by the process that outlives all others (C1-C7).
+ *
+ * Theory of operation.  supervisor_run() is the table of contents:
+ *
+ *   prepare   signals, runtime folder, every host resource.  A failure here
+ *             has started nothing.
+ *   begin     one life of the guest: fresh RAM, all births at once, then the
+ *             core is told its devices; READY of each is awaited in the loop.
+ *   loop      children, log pipes, control clients, signals; one event a
+ *             turn.  vm->state and its table say what may follow what.
+ *   finish    everything that prepare made is taken back, on every path.
+ *
+ * A guest's reset is an end and another begin, with the resources kept.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/children.h"
+#include "cli/control.h"
+#include "cli/resources.h"
+#include "cli/runtime_dir.h"
+#include "cli/signals.h"
+#include "cli/supervisor.h"
+#include "cli/title.h"
+#include "ipc/fdmsg.h"
+
+#define READY_MS	30000	/* births and confinement on a slow host */
+#define FINISH_MS	5000	/* from LIFE_STOP to exit */
+#define REAP_MS		5000	/* from SIGKILL to reaped */
+#define SEND_MS		500
+#define REBOOT_MIN_MS	1000	/* a guest that resets at once is slowed */
+
+static const char *const state_name[VM_NR_STATES] = {
+	[VM_STARTING] = "starting",
+	[VM_RUNNING] = "running",
+	[VM_STOPPING] = "stopping",
+	[VM_ENDING] = "ending",
+	[VM_OVER] = "over",
+};
+
+static const bool may_follow[VM_NR_STATES][VM_NR_STATES] = {
+	[VM_STARTING][VM_RUNNING] = true,
+	[VM_STARTING][VM_ENDING] = true,
+	[VM_RUNNING][VM_STOPPING] = true,
+	[VM_RUNNING][VM_ENDING] = true,
+	[VM_STOPPING][VM_ENDING] = true,
+	[VM_ENDING][VM_OVER] = true,
+	[VM_OVER][VM_STARTING] = true,	/* reboot */
+};
+
+const char *vm_state_name(enum vm_state state)
+{
+	return state_name[state];
+}
+
+/* deadline_ms: of the new state, from now; 0: none. */
+static bool set_state(struct vm *vm, enum vm_state state, int deadline_ms)
+{
+	if (!may_follow[vm->state][state]) {
+		log_err("illegal state change, %s to %s", state_name[vm->state],
+			state_name[state]);
+		return false;
+	}
+	vm->state = state;
+	vm->deadline_ms = deadline_ms ? fdmsg_now_ms() + deadline_ms : 0;
+	return true;
+}
+
+struct child *vm_next_child(struct vm *vm, struct child *after)
+{
+	unsigned int next = after ? after->index : 0;
+
+	if (!after)
+		return &vm->core;
+	for (; next < vm->nr_devices; next++)
+		if (!vm->device[next].cfg->socket.path)
+			return &vm->device[next].child;
+	return NULL;
+}
+
+static bool any_alive(struct vm *vm)
+{
+	for (struct child *c = vm_next_child(vm, NULL); c;
+	     c = vm_next_child(vm, c))
+		if (child_alive(c))
+			return true;
+	return false;
+}
+
+/* --- begin: one life of the guest ----------------------------------------------- */
+
+/* The core knows a device by its place in the configuration. */
+static int tell_core(struct vm *vm, unsigned int index, int core_fd)
+{
+	const struct device *dev = &vm->device[index];
+	struct life_core_device msg = {
+		.index = index,
+		.role = dev->cfg->role,
+		.foreign = dev->cfg->socket.path != NULL,
+		.nr_queues = dev->nr_queues,
+	};
+	int fds[2] = { core_fd, dev->inflight_fd };
+
+	snprintf(msg.name, sizeof(msg.name), "%s", dev->cfg->name);
+	return life_send(vm->core.life_fd, LIFE_CORE_DEVICE, &msg, fds,
+			 dev->inflight_fd >= 0 ? 2 : 1, SEND_MS);
+}
+
+static int begin_device(struct vm *vm, unsigned int index,
+			char why[VM_WHY_MAX])
+{
+	struct device *dev = &vm->device[index];
+	int core_fd, device_fd;
+	int ret = link_make(dev, &core_fd, &device_fd, why);
+
+	if (ret)
+		return ret;
+	if (!dev->cfg->socket.path) {
+		ret = child_spawn(&dev->child, device_fd, why);
+		close(device_fd);
+	}
+	if (!ret) {
+		ret = tell_core(vm, index, core_fd);
+		if (ret)
+			snprintf(why, VM_WHY_MAX,
+				 "core: cannot be told of %s: %s",
+				 dev->cfg->name, strerror(-ret));
+	}
+	close(core_fd);
+	if (!ret)
+		chardev_end_attach(dev);
+	return ret;
+}
+
+/* All are begun before the first is waited for: they strip in parallel. */
+static int begin_children(struct vm *vm, char why[VM_WHY_MAX])
+{
+	int ret = child_spawn(&vm->core, -1, why);
+
+	for (unsigned int i = 0; !ret && i < vm->nr_devices; i++)
+		ret = begin_device(vm, i, why);
+	for (struct child *c = vm_next_child(vm, NULL); c;
+	     c = vm_next_child(vm, c)) {
+		if (!ret && child_alive(c))
+			ret = child_wait_exec(c, why);
+	}
+	return ret;
+}
+
+static void begin(struct vm *vm)
+{
+	char why[VM_WHY_MAX] = "out of memory";
+	int ret;
+
+	vm->reboot = false;
+	vm->booted_ms = fdmsg_now_ms();
+	vm->deadline_ms = vm->booted_ms + READY_MS;
+	ret = resources_make_memory(vm, why);
+	if (!ret)
+		ret = begin_children(vm, why);
+	if (ret) {
+		log_err("%s", why);
+		vm_kill(vm, RUN_NOT_STARTED, NULL);
+	}
+}
+
+/* READY has come from all: let the guest go. */
+void vm_child_ready(struct vm *vm)
+{
+	if (vm->state != VM_STARTING)
+		return;
+	for (struct child *c = vm_next_child(vm, NULL); c;
+	     c = vm_next_child(vm, c))
+		if (c->state != CHILD_READY)
+			return;
+	terminal_set_raw(&vm->terminal);
+	if (life_send(vm->core.life_fd, LIFE_CORE_START, NULL, NULL, 0,
+		      SEND_MS)) {
+		log_err("core: does not take the word to start");
+		vm_kill(vm, RUN_NOT_STARTED, NULL);
+	}
+}
+
+void vm_guest_started(struct vm *vm)
+{
+	if (vm->state == VM_STARTING && set_state(vm, VM_RUNNING, 0))
+		log_info("running: %u vCPU, %llu MiB, %u devices; started in %lld ms",
+			 vm->cfg->nr_cpus,
+			 (unsigned long long)vm->cfg->memory_bytes >> 20,
+			 vm->nr_devices, fdmsg_now_ms() - vm->booted_ms);
+}
+
+/* --- the end ---------------------------------------------------------------------- */
+
+/* The first reason to end counts; a reboot may still be called off. */
+static bool enter_ending(struct vm *vm, int status, int deadline_ms)
+{
+	if (vm->state == VM_OVER)
+		return false;
+	if (vm->state == VM_ENDING) {
+		if (status == RUN_OK)
+			return false;
+		if (vm->reboot || vm->status == RUN_OK)
+			vm->status = status;
+		vm->reboot = false;
+		return true;
+	}
+	if (!set_state(vm, VM_ENDING, deadline_ms))
+		return false;
+	vm->status = status;
+	return true;
+}
+
+void vm_end(struct vm *vm, int status)
+{
+	if (!enter_ending(vm, status, FINISH_MS))
+		return;
+	for (struct child *c = vm_next_child(vm, NULL); c;
+	     c = vm_next_child(vm, c))
+		child_stop(c);
+}
+
+static void kill_children(struct vm *vm)
+{
+	vm->killed = true;
+	vm->deadline_ms = fdmsg_now_ms() + REAP_MS;
+	for (struct child *c = vm_next_child(vm, NULL); c;
+	     c = vm_next_child(vm, c))
+		child_kill(c);
+}
+
+void vm_kill(struct vm *vm, int status, const char *why)
+{
+	if (!enter_ending(vm, status, REAP_MS))
+		return;
+	if (why)
+		log_info("%s: killing all processes of the VM", why);
+	kill_children(vm);
+}
+
+void vm_stop(struct vm *vm, uint32_t timeout_ms, const char *why)
+{
+	if (vm->state == VM_STARTING) {
+		log_info("%s: stopped before the guest ran", why);
+		vm_end(vm, RUN_KILLED);
+		return;
+	}
+	if (vm->state != VM_RUNNING)
+		return;
+	if (!timeout_ms) {
+		vm_kill(vm, RUN_KILLED, why);
+		return;
+	}
+	log_info("%s: power button pressed; the guest has %u s to power off",
+		 why, (timeout_ms + 999) / 1000);
+	set_state(vm, VM_STOPPING, timeout_ms);
+	life_send(vm->core.life_fd, LIFE_CORE_POWER_BUTTON, NULL, NULL, 0,
+		  SEND_MS);
+}
+
+static void log_late_children(struct vm *vm)
+{
+	for (struct child *c = vm_next_child(vm, NULL); c;
+	     c = vm_next_child(vm, c))
+		if (child_alive(c))
+			log_warn("%s: process %d did not %s in time; %s",
+				 c->name, c->birth.pid,
+				 vm->state == VM_STARTING ? "get ready" :
+				 vm->killed		  ? "die" :
+							    "finish",
+				 vm->killed ? "left to the kernel" : "killed");
+}
+
+static void deadline_passed(struct vm *vm)
+{
+	vm->deadline_ms = 0;
+	switch (vm->state) {
+	case VM_STARTING:
+		log_late_children(vm);
+		vm_kill(vm, RUN_NOT_STARTED, "start-up took too long");
+		return;
+	case VM_STOPPING:
+		vm_kill(vm, RUN_KILLED, "the guest did not power off in time");
+		return;
+	case VM_ENDING:
+		log_late_children(vm);
+		if (vm->killed)
+			set_state(vm, VM_OVER, 0);
+		else
+			kill_children(vm);
+		return;
+	default:
+		return;
+	}
+}
+
+/* --- deaths ------------------------------------------------------------------------ */
+
+static int status_of_death(const struct vm *vm, const struct child *child)
+{
+	if (vm->state == VM_STARTING)
+		return RUN_NOT_STARTED;
+	return child->role == LIFE_ROLE_CORE ? RUN_CORE_DIED : RUN_DEVICE_DIED;
+}
+
+void vm_child_died(struct child *child, const char *how, bool clean)
+{
+	struct vm *vm = child->vm;
+	long long age_ms = fdmsg_now_ms() - child->born_ms;
+	const char *words = child->last_words;
+
+	if (child->killed_by_us || (vm->state == VM_ENDING && clean))
+		return;
+	log_err("%s [%s]: %s, %lld.%03lld s after its birth%s%s%s", child->name,
+		role_name(child->role), how, age_ms / 1000, age_ms % 1000,
+		words[0] ? ": " : "", words,
+		vm->state == VM_ENDING ? "" : "; stopping the VM");
+	vm_end(vm, status_of_death(vm, child));
+}
+
+/* --- prepare, loop, finish ------------------------------------------------------------ */
+
+static int prepare(struct vm *vm)
+{
+	char why[VM_WHY_MAX] = "out of memory";
+	int ret;
+
+	vm->loop_fd = loop_open();
+	ret = vm->loop_fd < 0 ? vm->loop_fd : signals_take(vm);
+	if (!ret) {
+		vm->lock_fd = runtime_claim(vm->cfg->name, why, sizeof(why));
+		ret = vm->lock_fd < 0 ? vm->lock_fd : 0;
+	}
+	if (!ret)
+		ret = resources_open(vm, why);
+	if (!ret)
+		ret = control_open(vm, why);
+	for (unsigned int i = 0; !ret && i < vm->nr_devices; i++)
+		ret = chardev_end_listen(vm, &vm->device[i]);
+	if (ret)
+		log_err("%s", why);
+	return ret;
+}
+
+static int time_left_ms(const struct vm *vm)
+{
+	long long left = control_deadline_ms(vm->control);
+
+	if (vm->deadline_ms && (!left || vm->deadline_ms < left))
+		left = vm->deadline_ms;
+	if (!left)
+		return -1;
+	left -= fdmsg_now_ms();
+	return left < 0 ? 0 : (int)left;
+}
+
+static void live(struct vm *vm)
+{
+	begin(vm);
+	while (vm->state != VM_OVER) {
+		if (vm->state == VM_ENDING && !any_alive(vm)) {
+			set_state(vm, VM_OVER, 0);
+			break;
+		}
+		loop_turn(vm->loop_fd, time_left_ms(vm));
+		if (vm->deadline_ms && fdmsg_now_ms() >= vm->deadline_ms)
+			deadline_passed(vm);
+		control_expire(vm->control);
+	}
+	resources_drop_memory(vm);
+}
+
+/* Wait before a reboot that comes too soon; clients and signals are heard. */
+static void slow_down(struct vm *vm)
+{
+	long long until_ms = vm->booted_ms + REBOOT_MIN_MS;
+
+	while (vm->reboot && fdmsg_now_ms() < until_ms)
+		loop_turn(vm->loop_fd, (int)(until_ms - fdmsg_now_ms()) + 1);
+}
+
+static void finish(struct vm *vm)
+{
+	for (struct child *c = vm_next_child(vm, NULL); c;
+	     c = vm_next_child(vm, c))
+		child_fini(c);
+	resources_close(vm);
+	runtime_release(vm->cfg->name, vm->lock_fd);
+	/* Those who wait are told when nothing is left. */
+	control_close(vm, vm->status);
+	signals_give_back(vm);
+	if (vm->loop_fd >= 0)
+		close(vm->loop_fd);
+}
+
+static struct vm *vm_new(const struct config *cfg, enum log_level log_level)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm)
+		return NULL;
+	vm->cfg = cfg;
+	vm->log_level = log_level;
+	vm->started_ms = fdmsg_now_ms();
+	vm->loop_fd = vm->signal_fd = vm->lock_fd = -1;
+	vm->signals.fd = -1;
+	resources_init(vm);
+	return vm;
+}
+
+int supervisor_run(const struct config *cfg, enum log_level log_level)
+{
+	struct vm *vm = vm_new(cfg, log_level);
+	int status = RUN_NOT_STARTED;
+
+	if (!vm) {
+		log_err("out of memory");
+		return status;
+	}
+	log_init(cfg->name, log_level);
+	title_set("bulkhead: %s [supervisor]", cfg->name);
+	vm->status = RUN_NOT_STARTED;
+	if (prepare(vm) == 0) {
+		live(vm);
+		while (vm->reboot) {
+			slow_down(vm);
+			if (!vm->reboot || !set_state(vm, VM_STARTING, 0))
+				break;
+			live(vm);
+		}
+	}
+	finish(vm);
+	status = vm->status;
+	free(vm);
+	return status;
+}

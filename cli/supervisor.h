@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the supervisor of one VM knows: the VM, its devices, and the process
+ * that each of them has at the moment.  Private to `bulkhead run`.
+ *
+ * A device (struct device) outlives its process (struct child): it keeps the
+ * open resource, the statistics and in-flight pages and the way to make a new
+ * link, so that child_spawn() can be called for it any number of times.
+ */
+#ifndef CLI_SUPERVISOR_H
+#define CLI_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <termios.h>
+
+#include "cli/config.h"
+#include "cli/loop.h"
+#include "ipc/life.h"
+#include "ipc/log.h"
+#include "jail/birth.h"
+
+#define VM_WHY_MAX	512	/* bytes of an error line, with the NUL */
+
+/* Exit statuses of `bulkhead run`; docs/bulkhead.1 says the same. */
+enum run_status {
+	RUN_OK = 0,
+	RUN_NOT_STARTED = 1,	/* a resource or a right is missing */
+	RUN_USAGE = EXIT_USAGE,	/* command line or configuration */
+	RUN_PANIC = 3,		/* on_panic = stop */
+	RUN_VCPU_FAILED = 4,
+	RUN_DEVICE_DIED = 5,
+	RUN_CORE_DIED = 6,
+	RUN_KILLED = 7,		/* kill, escape, or stop's deadline */
+	RUN_SIGNAL = 128,	/* + signal, during start-up */
+};
+
+enum child_state {
+	CHILD_UNBORN,		/* no process */
+	CHILD_BORN,		/* cloned; READY is due */
+	CHILD_READY,		/* jailed, able to serve */
+	CHILD_STOPPING,		/* told to finish, or killed */
+	CHILD_NR_STATES,
+};
+
+/* Lines of one child's log pipe, not trusted. */
+struct child_log {
+	char line[LOG_LINE_MAX];
+	unsigned int len;
+	struct log_limit limit;
+	uint32_t dropped;
+};
+
+struct vm;
+
+struct child {
+	struct vm *vm;
+	enum life_role role;
+	const char *name;	/* "core", "vda" */
+	unsigned int index;	/* of its uid: core 0, device n: n + 1 */
+	enum child_state state;
+	struct birth_child birth;
+	long long born_ms;
+	unsigned int births;
+	bool killed_by_us;
+	int stats_fd;		/* kept from process to process */
+	int life_fd;
+	int log_fd;
+	struct watch death;
+	struct watch life;
+	struct watch log_pipe;
+	struct child_log log;
+	char last_words[LIFE_TEXT_MAX];	/* LIFE_FAILED */
+};
+
+/* The host's end of a device: what its section names, open. */
+struct host_end {
+	int fd;			/* image; pty master; input of a terminal */
+	int out_fd;		/* file; output of a terminal */
+	int keep_fd;		/* the writer that keeps a
+				 * silent input from ending */
+	int listen_fd;		/* connect = socket: */
+	int peer_fd;		/* its peer, kept for the next process */
+	struct watch listener;
+	struct watch peer;
+	bool unlink_socket;
+	uint64_t size_bytes;	/* image */
+	bool direct;		/* image opened with O_DIRECT */
+	bool block_device;
+	char where[128];	/* for ps: path, or the pty's slave */
+};
+
+struct device {
+	const struct config_device *cfg;
+	struct host_end end;
+	uint32_t nr_queues;
+	int inflight_fd;	/* -1: none */
+	struct child child;	/* unborn for ever if the back-end is foreign */
+};
+
+enum vm_state {
+	VM_STARTING,		/* births, READY of each */
+	VM_RUNNING,
+	VM_STOPPING,		/* power button pressed, deadline running */
+	VM_ENDING,		/* children finish, or are being killed */
+	VM_OVER,		/* no child left */
+	VM_NR_STATES,
+};
+
+/* The terminal that this process was started from, if a device has it. */
+struct terminal {
+	int fd;			/* own open description; -1: none */
+	bool raw;
+	struct termios saved;
+};
+
+struct control;	/* control.c */
+
+struct vm {
+	const struct config *cfg;
+	enum log_level log_level;
+	enum vm_state state;
+	int status;		/* enum run_status, once ENDING */
+	bool reboot;		/* ENDING leads to STARTING again */
+	bool killed;		/* ENDING by force */
+	long long deadline_ms;	/* of the present state; 0: none */
+	long long started_ms;	/* the supervisor; for ps */
+	long long booted_ms;	/* this life of the guest */
+	int loop_fd;
+	int signal_fd;
+	struct watch signals;
+	int lock_fd;
+	int kvm_fd;
+	int kernel_fd;
+	int initrd_fd;
+	int ram_fd;
+	int exe_fd[LIFE_ROLE_RNG + 1];	/* by role; -1: not needed */
+	struct terminal terminal;
+	struct control *control;
+	struct child core;
+	struct device device[LIFE_MAX_DEVICES];
+	unsigned int nr_devices;
+};
+
+/* --- supervisor.c: the life of a VM ---------------------------------------- */
+
+/*
+ * Run the VM to its end.  Signals are taken over; everything that was made
+ * is gone on return.  Return: exit status, enum run_status.
+ */
+int supervisor_run(const struct config *cfg, enum log_level log_level);
+
+/* Press the power button; at the deadline, kill.  timeout_ms 0: at once. */
+void vm_stop(struct vm *vm, uint32_t timeout_ms, const char *why);
+
+/* Tell all children to finish.  The first status given counts. */
+void vm_end(struct vm *vm, int status);
+
+/* Kill all children.  As vm_end(), without waiting for them to finish. */
+void vm_kill(struct vm *vm, int status, const char *why);
+
+/* A child is READY: when it was the last, the guest starts. */
+void vm_child_ready(struct vm *vm);
+
+/* The core says that its vCPUs run. */
+void vm_guest_started(struct vm *vm);
+
+/* A child is gone: report it, and end what ends with it. */
+void vm_child_died(struct child *child, const char *how, bool clean);
+
+const char *vm_state_name(enum vm_state state);
+
+/* Visit core, then every device that has a process of its own. */
+struct child *vm_next_child(struct vm *vm, struct child *after);
+
+struct device *device_of(struct child *child);	/* NULL for the core */
+
+/* --- events.c: what children say -------------------------------------------- */
+
+void events_take(struct watch *life, uint32_t epoll_events);
+
+#endif
