@@ -160,9 +160,8 @@ int chardev_open(const struct life_birth *birth)
 {
 	int fd;
 
-	/* A reader that left, and RLIMIT_FSIZE, are errors of write(2) here. */
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR ||
-	    signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
+	/* A file at RLIMIT_FSIZE is an error of write(2), like a full disk. */
+	if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
 		return -errno;
 	if (birth->u.chardev.backend != LIFE_CHARDEV_PTY)
 		return 0;
@@ -288,13 +287,14 @@ void chardev_put(const void *buf, size_t len)
 /* Is there nobody to write to?  A pty does not tell when it is opened. */
 static bool nobody_there(void)
 {
+	const struct timespec no_time = { 0 };
 	struct pollfd pfd = { .fd = host.out_fd };
 
 	if (host.out_fd < 0)
 		return true;
 	if (!host.hung_up)
 		return false;
-	if (poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLHUP))
+	if (ppoll(&pfd, 1, &no_time, NULL) > 0 && (pfd.revents & POLLHUP))
 		return true;
 	host.hung_up = false;
 	host.readable = host.writable = true;
@@ -356,12 +356,14 @@ void chardev_finish(void)
 
 	for (;;) {
 		struct pollfd pfd = { .fd = host.out_fd, .events = POLLOUT };
-		long long left;
+		struct timespec left = { 0 };
+		long long left_ms;
 
 		chardev_flush();
-		left = deadline_ms - fdmsg_now_ms();
-		if (host.out_head == host.out_tail || left <= 0 ||
-		    poll(&pfd, 1, (int)left) <= 0)
+		left_ms = deadline_ms - fdmsg_now_ms();
+		left.tv_nsec = left_ms * 1000000;
+		if (host.out_head == host.out_tail || left_ms <= 0 ||
+		    ppoll(&pfd, 1, &left, NULL) <= 0)
 			return;
 		host.writable = true;
 	}

@@ -23,17 +23,17 @@
 
 #define CHARDEV_OUT_BYTES	65536	/* power of two */
 #define CHARDEV_IN_BYTES	4096
-#define CHARDEV_FINISH_MS	500
+#define CHARDEV_FINISH_MS	500	/* below 1000 */
 
 /* Started by hand: device_ops.option, .acquire and lines for --help. */
 int chardev_option(struct life_birth *birth, const char *name,
 		   const char *value);
 int chardev_acquire(struct life_birth *birth);
 #define CHARDEV_HELP \
-	"  --terminal           standard input and output; Ctrl-A x ends it\n" \
-	"  --pty                a new pty, its name on standard output\n" \
-	"  --file=PATH          append output to PATH, no input\n" \
-	"                       (without one of these: output is dropped)\n"
+	"  --terminal            standard input and output\n" \
+	"  --pty                 a new pty, its name on standard output\n" \
+	"  --file=PATH           append output to PATH, no input\n" \
+	"                        (without one of these: output is dropped)\n"
 
 /* device_ops.open: before confinement.  Return: 0 or -errno. */
 int chardev_open(const struct life_birth *birth);

@@ -132,7 +132,8 @@ static void set_irq(int new_fd)
 		uart.pulse = true;
 }
 
-static void serve(const struct regchan_request *core_req, int new_irq_fd)
+/* Return: false if the core cannot be served any more. */
+static bool serve(const struct regchan_request *core_req, int new_irq_fd)
 {
 	int err;
 
@@ -144,9 +145,11 @@ static void serve(const struct regchan_request *core_req, int new_irq_fd)
 		err = regchan_answer(LINK_FD, core_req->seq,
 				     read_registers(core_req));
 		/* A core that has closed is seen by the next regchan_take(). */
-		if (err && err != -EPIPE)
+		if (err && err != -EPIPE) {
 			device_fail("core does not take a reply: %s",
 				    strerror(-err));
+			return false;
+		}
 		break;
 	case REGCHAN_WRITE:
 		stats_add(&device_stats->register_writes, 1);
@@ -160,6 +163,7 @@ static void serve(const struct regchan_request *core_req, int new_irq_fd)
 		uart_reset(&uart);
 		break;
 	}
+	return true;
 }
 
 static void handle_link(struct loop_source *source, uint32_t events)
@@ -183,7 +187,8 @@ static void handle_link(struct loop_source *source, uint32_t events)
 			device_fail("register channel: %s", strerror(-got));
 			return;
 		}
-		serve(&core_req, new_irq_fd);
+		if (!serve(&core_req, new_irq_fd))
+			return;
 	}
 }
 
@@ -197,6 +202,7 @@ static int start(const struct life_birth *birth)
 	err = chardev_start(birth);
 	if (err)
 		return err;
+	__atomic_store_n(&device_stats->nr_queues, 1, __ATOMIC_RELAXED);
 	loop_set_round_hook(end_round);
 	return loop_add(&link_source, LINK_FD, EPOLLIN);
 }

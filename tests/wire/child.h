@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A device process under test, born as the supervisor bears it: fds of
+ * ipc/inherit.h, LIFE_BIRTH, confined by itself.  No namespaces: those are
+ * the jail tests'.  Every function fails the test if it does not succeed.
+ */
+#ifndef TESTS_WIRE_CHILD_H
+#define TESTS_WIRE_CHILD_H
+
+#include <sys/types.h>
+
+#include "ipc/life.h"
+#include "ipc/pages.h"
+
+#define CHILD_TIMEOUT_MS	5000
+
+struct child {
+	pid_t pid;
+	int life;		/* the supervisor's end */
+	int link;		/* the core's end */
+	struct stats_page *stats;
+};
+
+/* What a child is born with; res_fd and res2_fd are taken, -1: none. */
+struct child_spec {
+	const char *role;		/* $BULKHEAD_BUILD/bulkhead-ROLE */
+	enum life_role life_role;
+	enum life_chardev backend;
+	int link_type;			/* SOCK_STREAM or SOCK_SEQPACKET */
+	int res_fd;
+	int res2_fd;
+};
+
+/* Start it and wait for READY. */
+void child_start(struct child *child, const struct child_spec *spec);
+
+/* Start it with a command line instead (NULL at its end), --fd=4 the link. */
+void child_start_by_hand(struct child *child, const struct child_spec *spec,
+			 const char *const *options);
+
+void child_send(struct child *child, enum life_type type, int fd);
+void child_expect(struct child *child, enum life_type type,
+		  struct life_msg *msg);
+
+/* Wait for the end.  Return: exit status; a signal fails the test. */
+int child_wait(struct child *child);
+
+/* LIFE_STOP, and it must end with status 0. */
+void child_stop(struct child *child);
+
+/* A pipe, its read end for the test: both ends non-blocking. */
+void child_pipe(int ends[2]);
+
+#endif
