@@ -9,13 +9,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -349,7 +350,7 @@ int main(int argc, char **argv)
 	struct core core = { 0 };
 
 	arguments_answer(argc, argv);
-	pthread_setname_np(pthread_self(), "bulkhead-core");
+	prctl(PR_SET_NAME, "bulkhead-core");
 	log_init(NULL, LOG_LEVEL_INFO);
 	confine_rights();
 	birth_take(&core);

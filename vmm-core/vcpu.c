@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "ipc/inherit.h"
@@ -48,7 +49,9 @@ static struct vcpu vcpus[LIFE_MAX_VCPUS];
 
 static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_cond = PTHREAD_COND_INITIALIZER;
-static bool gate_open;	/* under gate_lock */
+/* Both under gate_lock. */
+static bool gate_open;
+static unsigned int gate_waiting;
 
 /* --- exits ----------------------------------------------------------------- */
 
@@ -127,7 +130,21 @@ static void exit_handle(const struct vcpu *vcpu)
 static void gate_pass(void)
 {
 	pthread_mutex_lock(&gate_lock);
+	gate_waiting++;
+	pthread_cond_broadcast(&gate_cond);
 	while (!gate_open)
+		pthread_cond_wait(&gate_cond, &gate_lock);
+	pthread_mutex_unlock(&gate_lock);
+}
+
+/*
+ * glibc starts a thread with system calls that the policy does not have, so
+ * all must be past them before it is in force.
+ */
+static void gate_wait_for(unsigned int nr)
+{
+	pthread_mutex_lock(&gate_lock);
+	while (gate_waiting < nr)
 		pthread_cond_wait(&gate_cond, &gate_lock);
 	pthread_mutex_unlock(&gate_lock);
 }
@@ -135,7 +152,10 @@ static void gate_pass(void)
 static void *vcpu_main(void *opaque)
 {
 	const struct vcpu *vcpu = opaque;
+	char name[16];
 
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+	prctl(PR_SET_NAME, name);
 	gate_pass();
 	for (;;) {
 		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0)
@@ -153,7 +173,6 @@ static void *vcpu_main(void *opaque)
 static void thread_start(struct vcpu *vcpu)
 {
 	pthread_attr_t attr;
-	char name[16];
 	int err;
 
 	pthread_attr_init(&attr);
@@ -163,8 +182,6 @@ static void thread_start(struct vcpu *vcpu)
 	if (err)
 		report_failed("cannot start the thread of vcpu%u: %s",
 			      vcpu->index, strerror(err));
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
-	pthread_setname_np(vcpu->thread, name);
 }
 
 /* --- birth ----------------------------------------------------------------- */
@@ -252,6 +269,7 @@ void vcpus_create(unsigned int nr)
 		msrs_set(vcpu);
 		thread_start(vcpu);
 	}
+	gate_wait_for(nr);
 }
 
 void vcpus_run(void)

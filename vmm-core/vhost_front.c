@@ -290,6 +290,7 @@ int vhost_front_start(struct vhost_front *front, uint64_t acked_features)
 	begin(front);
 	front->acked_features = acked_features;
 	front->started = true;
+	front->inflight_bytes = 0;
 	return front_replay(front, true);
 }
 

@@ -67,7 +67,7 @@ struct vhost_front {
 	/* Private. */
 	bool attached_once;
 	bool inflight_is_foreign;	/* inflight_fd came from the back-end */
-	uint64_t inflight_bytes;
+	uint64_t inflight_bytes;	/* 0: to be made new */
 	uint64_t inflight_offset;
 	long long deadline_ms;
 };

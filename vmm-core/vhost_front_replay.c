@@ -118,14 +118,14 @@ static int renew_inflight(struct vhost_front *front)
 	return 0;
 }
 
-static int tell_inflight(struct vhost_front *front, bool fresh)
+static int tell_inflight(struct vhost_front *front)
 {
 	struct vhost_user_inflight inflight;
 	int err = 0;
 
 	if (!front_has(front, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD_BIT))
 		return 0;
-	if (fresh)
+	if (!front->inflight_bytes)
 		err = renew_inflight(front);
 	if (err)
 		return err;
@@ -248,7 +248,7 @@ int front_replay(struct vhost_front *front, bool fresh)
 	if (!err)
 		err = tell_memory(front);
 	if (!err)
-		err = tell_inflight(front, fresh);
+		err = tell_inflight(front);
 	for (uint32_t i = 0; i < front->nr_queues && !err; i++)
 		if (front->queue[i].ready)
 			err = tell_ring(front, i, fresh);
