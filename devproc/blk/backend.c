@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Image I/O through io_uring.  bulkhead-blk, D4.
+ *
+ * Theory of operation: kicks of a round fill the submission queue; the end
+ * of the round submits all of it in one system call, takes what has
+ * completed, and shows each guest queue its batch.  The kernel holds the ring
+ * to six operations on one registered file, RES_FD (backend_open()).
+ *
+ * A request that cannot be issued now (no bounce buffer, no room in the
+ * submission queue) waits in a list; one that has no request struct stays in
+ * the guest's ring.  Both go on as soon as another request completes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <linux/falloc.h>
+#include <linux/virtio_blk.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "devproc/blk/blk.h"
+#include "devproc/device.h"
+#include "devproc/loop.h"
+
+#define IMAGE_INDEX	0	/* of the ring's registered files */
+#define SQ_ENTRIES	256	/* submitted in one go */
+#define REAP_BATCH	64	/* completions looked at in one go */
+
+#define NR_BOUNCE	16
+#define BOUNCE_BYTES	(64u << 10)
+
+static struct io_uring ring;
+static const struct blk_image *image;
+
+static struct blk_request requests[BLK_MAX_REQUESTS];
+/* Last freed, first taken: what is warm in the cache stays so. */
+static struct blk_request *free_requests;
+
+/* Cannot be issued yet; oldest first. */
+static struct {
+	struct blk_request *first;
+	struct blk_request **last;
+} waiting = { .last = &waiting.first };
+
+static uint8_t bounce[NR_BOUNCE][BOUNCE_BYTES] __attribute__((aligned(4096)));
+static uint32_t bounce_free = (1u << NR_BOUNCE) - 1;	/* bit n: buffer n */
+static const uint8_t zeroes[BOUNCE_BYTES] __attribute__((aligned(4096)));
+
+static struct vring *vrings[STATS_MAX_QUEUES];
+static uint32_t pushed;		/* queues with something to publish */
+static uint32_t starved;	/* queues left with requests in the ring */
+
+_Static_assert(STATS_MAX_QUEUES <= 32, "pushed and starved have a bit each");
+
+/* --- completion (D5) --------------------------------------------------------------- */
+
+static void complete(struct blk_request *req, uint8_t status)
+{
+	struct stats_queue *stats = &device_stats->queue[req->queue];
+	uint32_t written = request_finish(req, status);
+
+	if (status != VIRTIO_BLK_S_OK)
+		stats_add(&stats->errors, 1);
+	vring_push(req->vring, req->chain.head, written);
+	pushed |= 1u << req->queue;
+	req->next = free_requests;
+	free_requests = req;
+}
+
+static void publish_all(void)
+{
+	while (pushed) {
+		vring_publish(vrings[__builtin_ctz(pushed)]);
+		pushed &= pushed - 1;
+	}
+}
+
+/* --- bounce buffers: guest buffers that O_DIRECT would refuse ----------------------- */
+
+static bool take_bounce(struct blk_request *req)
+{
+	unsigned int n;
+
+	if (req->bounce)
+		return true;
+	if (!bounce_free)
+		return false;
+	n = (unsigned int)__builtin_ctz(bounce_free);
+	bounce_free &= ~(1u << n);
+	req->bounce = (uint8_t)(n + 1);
+	return true;
+}
+
+static void drop_bounce(struct blk_request *req)
+{
+	if (req->bounce)
+		bounce_free |= 1u << (req->bounce - 1);
+	req->bounce = 0;
+}
+
+static size_t chunk_of(const struct blk_request *req)
+{
+	return req->left < BOUNCE_BYTES ? req->left : BOUNCE_BYTES;
+}
+
+/* Copy len bytes between the request's data and its bounce buffer. */
+static void copy_bounce(const struct blk_request *req, size_t len)
+{
+	uint8_t *buf = bounce[req->bounce - 1];
+
+	for (unsigned int i = 0; i < req->nr_data && len > 0; i++) {
+		size_t piece = req->data[i].iov_len < len ?
+			req->data[i].iov_len : len;
+
+		if (req->op == BLK_OP_WRITE)
+			memcpy(buf, req->data[i].iov_base, piece);
+		else
+			memcpy(req->data[i].iov_base, buf, piece);
+		buf += piece;
+		len -= piece;
+	}
+}
+
+/* --- submission (D4) ------------------------------------------------------------------ */
+
+static void prepare_data(struct io_uring_sqe *sqe,
+			 const struct blk_request *req)
+{
+	bool read = req->op == BLK_OP_READ;
+
+	/* One buffer is the common case, and cheaper without a vector. */
+	if (req->nr_data == 1 && read)
+		io_uring_prep_read(sqe, IMAGE_INDEX, req->data->iov_base,
+				   (unsigned int)req->data->iov_len,
+				   req->offset);
+	else if (req->nr_data == 1)
+		io_uring_prep_write(sqe, IMAGE_INDEX, req->data->iov_base,
+				    (unsigned int)req->data->iov_len,
+				    req->offset);
+	else if (read)
+		io_uring_prep_readv(sqe, IMAGE_INDEX, req->data, req->nr_data,
+				    req->offset);
+	else
+		io_uring_prep_writev(sqe, IMAGE_INDEX, req->data,
+				     req->nr_data, req->offset);
+}
+
+static void prepare_bounce(struct io_uring_sqe *sqe,
+			   const struct blk_request *req)
+{
+	uint8_t *buf = bounce[req->bounce - 1];
+	size_t len = chunk_of(req);
+
+	if (req->op == BLK_OP_WRITE) {
+		copy_bounce(req, len);
+		io_uring_prep_write(sqe, IMAGE_INDEX, buf, (unsigned int)len,
+				    req->offset);
+	} else {
+		io_uring_prep_read(sqe, IMAGE_INDEX, buf, (unsigned int)len,
+				   req->offset);
+	}
+}
+
+static void prepare(struct io_uring_sqe *sqe, const struct blk_request *req)
+{
+	const int hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	const int zero = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+
+	switch ((enum blk_op)req->op) {
+	case BLK_OP_READ:
+	case BLK_OP_WRITE:
+		if (req->bounce)
+			prepare_bounce(sqe, req);
+		else
+			prepare_data(sqe, req);
+		break;
+	case BLK_OP_FLUSH:
+		io_uring_prep_fsync(sqe, IMAGE_INDEX, IORING_FSYNC_DATASYNC);
+		break;
+	case BLK_OP_DISCARD:
+	case BLK_OP_ZERO_UNMAP:
+		io_uring_prep_fallocate(sqe, IMAGE_INDEX, hole,
+					(off_t)req->offset, (off_t)req->left);
+		break;
+	case BLK_OP_ZERO:
+		io_uring_prep_fallocate(sqe, IMAGE_INDEX, zero,
+					(off_t)req->offset, (off_t)req->left);
+		break;
+	case BLK_OP_ZERO_WRITE:
+		io_uring_prep_write(sqe, IMAGE_INDEX, zeroes,
+				    (unsigned int)chunk_of(req), req->offset);
+		break;
+	}
+}
+
+/* Return: false, something it needs is not free now. */
+static bool try_issue(struct blk_request *req)
+{
+	bool data = req->op == BLK_OP_READ || req->op == BLK_OP_WRITE;
+	struct io_uring_sqe *sqe;
+
+	if (data && !request_aligned(req, image) && !take_bounce(req))
+		return false;
+	sqe = io_uring_get_sqe(&ring);
+	if (!sqe && io_uring_submit(&ring) > 0)
+		sqe = io_uring_get_sqe(&ring);
+	if (!sqe)
+		return false;
+	prepare(sqe, req);
+	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+	io_uring_sqe_set_data(sqe, req);
+	return true;
+}
+
+static void issue(struct blk_request *req)
+{
+	/* Nobody overtakes those who wait already. */
+	if (!waiting.first && try_issue(req))
+		return;
+	req->next = NULL;
+	*waiting.last = req;
+	waiting.last = &req->next;
+}
+
+static void issue_waiting(void)
+{
+	while (waiting.first) {
+		struct blk_request *req = waiting.first;
+		struct blk_request *next = req->next;
+
+		if (!try_issue(req))
+			return;
+		waiting.first = next;
+		if (!next)
+			waiting.last = &waiting.first;
+	}
+}
+
+/* --- results --------------------------------------------------------------------------- */
+
+/* What else would do it, if the file system cannot do op. */
+static int instead_of(const struct blk_request *req)
+{
+	switch (req->op) {
+	case BLK_OP_ZERO_UNMAP:
+		return BLK_OP_ZERO;
+	case BLK_OP_ZERO:
+		return BLK_OP_ZERO_WRITE;
+	default:
+		return -1;
+	}
+}
+
+static void on_error(struct blk_request *req, int err)
+{
+	static struct log_limit limit;
+
+	if (err == EAGAIN || err == EINTR) {
+		issue(req);
+		return;
+	}
+	if (err == EOPNOTSUPP && instead_of(req) >= 0) {
+		req->op = (uint8_t)instead_of(req);
+		issue(req);
+		return;
+	}
+	drop_bounce(req);
+	/* virtio 1.2, 5.2.6: a discard is a hint, nothing is lost. */
+	if (err == EOPNOTSUPP && req->op == BLK_OP_DISCARD) {
+		complete(req, VIRTIO_BLK_S_OK);
+		return;
+	}
+	if (log_allowed(&limit, 4))
+		log_perr(err, "image: operation %u at byte %llu failed",
+			 req->op, (unsigned long long)req->offset);
+	complete(req, VIRTIO_BLK_S_IOERR);
+}
+
+/* Reads and writes may be short: count, and go on with the rest. */
+static void on_progress(struct blk_request *req, uint32_t bytes)
+{
+	struct stats_queue *stats = &device_stats->queue[req->queue];
+
+	if (bytes > req->left)
+		bytes = (uint32_t)req->left;
+	if (req->op == BLK_OP_READ) {
+		if (req->bounce)
+			copy_bounce(req, bytes);
+		stats_add(&stats->bytes_read, bytes);
+	} else {
+		stats_add(&stats->bytes_written, bytes);
+	}
+	request_advance(req, bytes);
+	if (req->left > 0) {
+		issue(req);
+		return;
+	}
+	drop_bounce(req);
+	complete(req, VIRTIO_BLK_S_OK);
+}
+
+static void on_result(struct blk_request *req, int result)
+{
+	bool moves_data = req->op == BLK_OP_READ || req->op == BLK_OP_WRITE ||
+			  req->op == BLK_OP_ZERO_WRITE;
+
+	if (result < 0)
+		on_error(req, -result);
+	else if (!moves_data)
+		complete(req, VIRTIO_BLK_S_OK);
+	else if (result == 0)
+		/* The image has become shorter than it was at the start. */
+		on_error(req, EIO);
+	else
+		on_progress(req, (uint32_t)result);
+}
+
+/* Return: whether there was any. */
+static bool reap(void)
+{
+	struct io_uring_cqe *cqes[REAP_BATCH];
+	unsigned int nr = io_uring_peek_batch_cqe(&ring, cqes, REAP_BATCH);
+
+	for (unsigned int i = 0; i < nr; i++)
+		on_result(io_uring_cqe_get_data(cqes[i]), cqes[i]->res);
+	io_uring_cq_advance(&ring, nr);
+	return nr > 0;
+}
+
+/* --- the device's side ------------------------------------------------------------------- */
+
+static struct blk_request *take_request(void)
+{
+	struct blk_request *req = free_requests;
+
+	if (req)
+		free_requests = req->next;
+	return req;
+}
+
+static void begin(struct blk_request *req, unsigned int index,
+		  struct vring *vring)
+{
+	int status;
+
+	req->vring = vring;
+	req->queue = (uint8_t)index;
+	status = request_parse(req, image);
+	if (status >= 0)
+		complete(req, (uint8_t)status);
+	else
+		issue(req);
+}
+
+void backend_kick(unsigned int index, struct vring *vring)
+{
+	vrings[index] = vring;
+	starved &= ~(1u << index);
+	do {
+		for (;;) {
+			struct blk_request *req = take_request();
+
+			if (!req) {
+				/* backend_round_end() comes back to it. */
+				starved |= 1u << index;
+				return;
+			}
+			if (vring_pop(vring, &req->chain) <= 0) {
+				req->next = free_requests;
+				free_requests = req;
+				break;
+			}
+			begin(req, index, vring);
+		}
+	} while (vring_rearm(vring));
+}
+
+void backend_queue_stop(unsigned int index, struct vring *vring)
+{
+	(void)vring;
+	/* What is in flight completes by itself. */
+	starved &= ~(1u << index);
+}
+
+static void kick_starved(void)
+{
+	uint32_t todo = starved;
+
+	for (; todo && free_requests; todo &= todo - 1) {
+		unsigned int index = (unsigned int)__builtin_ctz(todo);
+
+		backend_kick(index, vrings[index]);
+	}
+}
+
+bool backend_round_end(void)
+{
+	bool more = false;
+
+	if (io_uring_sq_ready(&ring))
+		io_uring_submit(&ring);
+	while (reap())
+		more = true;
+	if (more) {
+		issue_waiting();
+		kick_starved();
+	}
+	publish_all();
+	return more;
+}
+
+/* The wake-up is all: backend_round_end() follows every event. */
+static void on_ring(struct loop_source *source, uint32_t events)
+{
+	(void)source;
+	(void)events;
+}
+
+int backend_start(void)
+{
+	static struct loop_source source = LOOP_SOURCE_INIT(on_ring);
+
+	return loop_add(&source, RING_FD, EPOLLIN | EPOLLET);
+}
+
+/* --- set-up ---------------------------------------------------------------------------------- */
+
+/*
+ * From now on the kernel takes from this ring nothing but these operations,
+ * on nothing but the registered file, and lets nobody register anything more.
+ */
+static int restrict_ring(void)
+{
+	static const uint8_t operations[] = {
+		IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE,
+		IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE,
+	};
+	struct io_uring_restriction rules[sizeof(operations) + 2] = { 0 };
+	unsigned int nr = 0;
+	int ret;
+
+	for (; nr < sizeof(operations); nr++) {
+		rules[nr].opcode = IORING_RESTRICTION_SQE_OP;
+		rules[nr].sqe_op = operations[nr];
+	}
+	rules[nr].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	rules[nr++].sqe_flags = IOSQE_FIXED_FILE;
+	rules[nr].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
+	rules[nr++].sqe_flags = IOSQE_FIXED_FILE;
+	ret = io_uring_register_restrictions(&ring, rules, nr);
+	return ret ? ret : io_uring_enable_rings(&ring);
+}
+
+/* Policies name the ring by its fixed number. */
+static int move_ring(void)
+{
+	int old = ring.ring_fd;
+
+	if (old == RING_FD)
+		return 0;
+	if (dup3(old, RING_FD, O_CLOEXEC) < 0)
+		return -errno;
+	close(old);
+	ring.ring_fd = RING_FD;
+	ring.enter_ring_fd = RING_FD;
+	return 0;
+}
+
+int backend_open(const struct blk_image *blk_image)
+{
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE |
+			 IORING_SETUP_SINGLE_ISSUER |
+			 IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+		.cq_entries = BLK_MAX_REQUESTS,
+	};
+	int file = RES_FD;
+	int ret;
+
+	image = blk_image;
+	for (unsigned int i = BLK_MAX_REQUESTS; i-- > 0; ) {
+		requests[i].chain.spans = requests[i].spans;
+		requests[i].chain.max_spans = BLK_MAX_SPANS;
+		requests[i].next = free_requests;
+		free_requests = &requests[i];
+	}
+	ret = io_uring_queue_init_params(SQ_ENTRIES, &ring, &params);
+	if (ret) {
+		log_perr(-ret, "io_uring is not to be had; it takes Linux 6.1 and kernel.io_uring_disabled=0");
+		return ret;
+	}
+	ret = move_ring();
+	if (!ret)
+		ret = io_uring_register_files(&ring, &file, 1);
+	if (!ret)
+		ret = restrict_ring();
+	if (ret)
+		log_perr(-ret, "io_uring cannot be restricted");
+	return ret;
+}

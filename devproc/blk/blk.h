@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bulkhead-blk, between its files: image.c (the resource), request.c (what
+ * the guest asks for), backend.c (io_uring), main.c (features, config space).
+ */
+#ifndef DEVPROC_BLK_BLK_H
+#define DEVPROC_BLK_BLK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "devproc/vring.h"
+#include "ipc/life.h"
+
+#define SECTOR_BYTES	512u	/* virtio 1.2, 5.2.4: unit of the protocol */
+#define BLK_ID_BYTES	20u	/* virtio 1.2, 5.2.6: GET_ID */
+
+/* Data segments per request that the guest is told it may use. */
+#define BLK_SEG_MAX	126u
+/*
+ * Header, data, status, and a border between memory regions within a buffer:
+ * there are at most VHOST_USER_MAX_REGIONS - 1 of those.
+ */
+#define BLK_MAX_SPANS	(BLK_SEG_MAX + 2 + 8)
+
+/* Requests in flight, all queues together. */
+#define BLK_MAX_REQUESTS	1024u
+
+/* Longest range of one DISCARD and of one WRITE_ZEROES. */
+#define BLK_DISCARD_MAX_SECTORS		(2u << 20)	/* 1 GiB */
+#define BLK_ZEROES_MAX_SECTORS		(64u << 10)	/* 32 MiB */
+
+/* --- image.c ----------------------------------------------------------------- */
+
+struct blk_image {
+	uint64_t bytes;		/* multiple of block_bytes */
+	uint32_t block_bytes;	/* offsets and lengths of I/O: 512 or 4096 */
+	uint32_t memory_align;	/* addresses of buffers; 1: any will do */
+	uint32_t physical_bytes;	/* what the medium prefers */
+	bool read_only;
+	bool discard;		/* DISCARD and WRITE_ZEROES are offered */
+	char id[BLK_ID_BYTES];	/* padded with NULs */
+};
+
+/*
+ * Started by hand: open path at RES_FD and lock it, as the supervisor would.
+ * Logs why it failed.  Before confinement.
+ */
+int image_acquire(const char *path, const struct life_birth_blk *birth);
+
+/* Find out what is at RES_FD.  Before confinement; does not look into it. */
+int image_measure(const struct life_birth_blk *birth,
+		  struct blk_image *image);
+
+/* --- request.c ----------------------------------------------------------------- */
+
+enum blk_op {
+	BLK_OP_READ,
+	BLK_OP_WRITE,
+	BLK_OP_FLUSH,
+	BLK_OP_DISCARD,
+	BLK_OP_ZERO_UNMAP,	/* WRITE_ZEROES that may punch a hole */
+	BLK_OP_ZERO,		/* WRITE_ZEROES, blocks stay allocated */
+	BLK_OP_ZERO_WRITE,	/* the same, by writing: backend.c's last resort */
+};
+
+struct blk_request {
+	struct blk_request *next;	/* in a list of backend.c */
+	struct vring *vring;
+	uint8_t queue;		/* index of vring */
+	uint8_t op;		/* enum blk_op */
+	uint8_t bounce;		/* 1 + index of its bounce buffer; 0: none */
+	uint32_t read_bytes;	/* of data for the guest, if all goes well */
+
+	/* What is still to do; backend.c moves it forward. */
+	uint64_t offset;	/* bytes, into the image */
+	uint64_t left;		/* bytes */
+	struct iovec *data;	/* into spans[]; of READ and WRITE */
+	uint16_t nr_data;
+
+	uint8_t *status_byte;	/* in guest RAM; NULL: the chain has none */
+	struct vring_chain chain;
+	struct iovec spans[BLK_MAX_SPANS];
+};
+
+/*
+ * Make of req->chain, just popped, an operation on the image.
+ * Return: -1, there is I/O to do; else the status the request ends with, now.
+ */
+int request_parse(struct blk_request *req, const struct blk_image *image);
+
+/* Move data, offset and left forward by bytes that are done. */
+void request_advance(struct blk_request *req, uint64_t bytes);
+
+/* Do all buffers still to do fit O_DIRECT's rules? */
+bool request_aligned(const struct blk_request *req,
+		     const struct blk_image *image);
+
+/* Store the status byte.  Return: what vring_push() is to say was written. */
+uint32_t request_finish(const struct blk_request *req, uint8_t status);
+
+/* --- backend.c ------------------------------------------------------------------ */
+
+/* Make the ring at RING_FD, restricted.  Before confinement. */
+int backend_open(const struct blk_image *image);
+/* Serve completions.  After confinement. */
+int backend_start(void);
+
+/* struct vhost_ops */
+void backend_kick(unsigned int index, struct vring *vring);
+void backend_queue_stop(unsigned int index, struct vring *vring);
+bool backend_round_end(void);
+
+#endif

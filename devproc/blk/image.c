@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The image: a raw file or block device at RES_FD, D4's far end.
+ * bulkhead-blk, before confinement; nothing here looks at its contents.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "devproc/blk/blk.h"
+#include "ipc/inherit.h"
+#include "ipc/log.h"
+
+/*
+ * One writer, or any number of readers.  The lock belongs to the open file
+ * description, so it lasts as long as any process has this fd.
+ */
+static int lock(int fd, const char *path, bool read_only)
+{
+	struct flock whole = {
+		.l_type = read_only ? F_RDLCK : F_WRLCK,
+		.l_whence = SEEK_SET,
+	};
+
+	if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
+		return 0;
+	if (errno == EAGAIN || errno == EACCES) {
+		log_err("image %s is locked by another process; end that one first, or use a copy",
+			path);
+		return -EBUSY;
+	}
+	log_perr(errno, "image %s cannot be locked", path);
+	return -errno;
+}
+
+int image_acquire(const char *path, const struct life_birth_blk *birth)
+{
+	int flags = (birth->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC |
+		    (birth->direct ? O_DIRECT : 0);
+	int fd = open(path, flags);
+	int ret;
+
+	if (fd < 0) {
+		ret = -errno;
+		log_perr(-ret, "image %s cannot be opened%s", path,
+			 ret == -EINVAL && birth->direct ?
+			 " with O_DIRECT; --cache=writeback does without" : "");
+		return ret;
+	}
+	ret = lock(fd, path, birth->read_only);
+	if (!ret && fd != RES_FD && dup3(fd, RES_FD, O_CLOEXEC) < 0)
+		ret = -errno;
+	if (fd != RES_FD)
+		close(fd);
+	return ret;
+}
+
+static int find_size(uint64_t *bytes, uint32_t *physical_bytes)
+{
+	struct stat st;
+	unsigned int physical;
+
+	if (fstat(RES_FD, &st) < 0)
+		return -errno;
+	if (S_ISREG(st.st_mode)) {
+		*bytes = (uint64_t)st.st_size;
+		*physical_bytes = (uint32_t)st.st_blksize;
+		return 0;
+	}
+	if (!S_ISBLK(st.st_mode)) {
+		log_err("image is neither a regular file nor a block device");
+		return -EINVAL;
+	}
+	if (ioctl(RES_FD, BLKGETSIZE64, bytes) < 0 ||
+	    ioctl(RES_FD, BLKPBSZGET, &physical) < 0)
+		return -errno;
+	*physical_bytes = physical;
+	return 0;
+}
+
+/* Does O_DIRECT take 512 bytes here, or only 4096?  The bytes are not used. */
+static uint32_t probe_block_bytes(void)
+{
+	static char buf[4096] __attribute__((aligned(4096)));
+
+	return pread(RES_FD, buf, SECTOR_BYTES, 0) < 0 && errno == EINVAL ?
+		4096 : SECTOR_BYTES;
+}
+
+static void find_alignment(struct blk_image *image)
+{
+	struct statx stx;
+
+	if (statx(RES_FD, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+	    stx.stx_mask & STATX_DIOALIGN && stx.stx_dio_offset_align) {
+		image->block_bytes = stx.stx_dio_offset_align;
+		image->memory_align = stx.stx_dio_mem_align;
+		return;
+	}
+	/* A file system that does not say: the strictest for addresses. */
+	image->block_bytes = probe_block_bytes();
+	image->memory_align = 4096;
+}
+
+int image_measure(const struct life_birth_blk *birth, struct blk_image *image)
+{
+	uint64_t bytes;
+	int ret = find_size(&bytes, &image->physical_bytes);
+
+	if (ret)
+		return ret;
+	image->block_bytes = SECTOR_BYTES;
+	image->memory_align = 1;
+	if (birth->direct)
+		find_alignment(image);
+	if (image->block_bytes < SECTOR_BYTES)
+		image->block_bytes = SECTOR_BYTES;
+	if (image->physical_bytes < image->block_bytes ||
+	    image->physical_bytes > 1u << 20 ||
+	    image->physical_bytes & (image->physical_bytes - 1))
+		image->physical_bytes = image->block_bytes;
+
+	image->bytes = bytes & ~(uint64_t)(image->block_bytes - 1);
+	if (image->bytes == 0) {
+		log_err("image is empty: it has %llu bytes, a disk has at least %u",
+			(unsigned long long)bytes, image->block_bytes);
+		return -EINVAL;
+	}
+	if (image->bytes != bytes)
+		log_warn("image: the last %llu bytes are less than a block of %u and left out",
+			 (unsigned long long)(bytes - image->bytes),
+			 image->block_bytes);
+	image->read_only = birth->read_only;
+	image->discard = birth->discard && !birth->read_only;
+	memcpy(image->id, birth->serial,
+	       strnlen(birth->serial, sizeof(image->id)));
+	return 0;
+}

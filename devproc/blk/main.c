@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bulkhead-blk: a virtio disk (virtio 1.2, 5.2) on a raw image or a block
+ * device.  This file: features, config space, options; D3 to D5 are in
+ * request.c and backend.c.
+ */
+#include <errno.h>
+#include <linux/virtio_blk.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devproc/blk/blk.h"
+#include "devproc/device.h"
+#include "devproc/vhost_device.h"
+
+#define VIRTIO_ID_BLOCK	2
+
+/* Up to and with unused1[]: fields behind are of features not offered. */
+#define CONFIG_BYTES	60
+
+_Static_assert(offsetof(struct virtio_blk_config, write_zeroes_may_unmap) ==
+	       CONFIG_BYTES - 4, "virtio_blk_config");
+
+static struct blk_image image;
+static uint16_t nr_queues;
+
+static void blk_offer(uint64_t *features, uint16_t *queues)
+{
+	*queues = nr_queues;
+	if (image.read_only)
+		*features |= 1ull << VIRTIO_BLK_F_RO;
+	if (image.discard)
+		*features |= 1ull << VIRTIO_BLK_F_DISCARD |
+			     1ull << VIRTIO_BLK_F_WRITE_ZEROES;
+}
+
+static void blk_config_read(uint8_t *space)
+{
+	uint32_t per_physical = image.physical_bytes / image.block_bytes;
+	const struct virtio_blk_config config = {
+		.capacity = image.bytes / SECTOR_BYTES,
+		.seg_max = BLK_SEG_MAX,
+		.blk_size = image.block_bytes,
+		.physical_block_exp = (uint8_t)__builtin_ctz(per_physical),
+		.min_io_size = (uint16_t)per_physical,
+		.num_queues = nr_queues,
+		.max_discard_sectors = BLK_DISCARD_MAX_SECTORS,
+		.max_discard_seg = 1,
+		.discard_sector_alignment = image.physical_bytes /
+					    SECTOR_BYTES,
+		.max_write_zeroes_sectors = BLK_ZEROES_MAX_SECTORS,
+		.max_write_zeroes_seg = 1,
+		.write_zeroes_may_unmap = 1,
+	};
+
+	memcpy(space, &config, CONFIG_BYTES);
+}
+
+/* --- started by hand ------------------------------------------------------------------- */
+
+static const char *image_path;
+static bool page_cache;
+
+static int parse_queues(const char *value, uint16_t *queues)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(value, &end, 10);
+	if (errno || *value < '0' || *value > '9' || *end != '\0' || n == 0 ||
+	    n > VHOST_MAX_QUEUES)
+		return -EINVAL;
+	*queues = (uint16_t)n;
+	return 0;
+}
+
+static int blk_option(struct life_birth *birth, const char *name,
+		      const char *value)
+{
+	struct life_birth_blk *blk = &birth->u.blk;
+
+	if (!strcmp(name, "blk-file")) {
+		image_path = value;
+		return *value ? 0 : -EINVAL;
+	}
+	if (!strcmp(name, "read-only")) {
+		blk->read_only = 1;
+		return *value ? -EINVAL : 0;
+	}
+	if (!strcmp(name, "num-queues"))
+		return parse_queues(value, &blk->nr_queues);
+	if (!strcmp(name, "serial")) {
+		if (strlen(value) > BLK_ID_BYTES)
+			return -EINVAL;
+		strcpy(blk->serial, value);
+		return 0;
+	}
+	if (!strcmp(name, "cache")) {
+		page_cache = !strcmp(value, "writeback");
+		return page_cache || !strcmp(value, "direct") ? 0 : -EINVAL;
+	}
+	return -ENOENT;
+}
+
+static int blk_acquire(struct life_birth *birth)
+{
+	struct life_birth_blk *blk = &birth->u.blk;
+
+	if (!image_path) {
+		log_err("--blk-file=IMAGE is missing; see --help");
+		return -EINVAL;
+	}
+	blk->direct = !page_cache;
+	blk->discard = 1;
+	if (blk->nr_queues == 0)
+		blk->nr_queues = 1;
+	return image_acquire(image_path, blk);
+}
+
+/* --- life ---------------------------------------------------------------------------------- */
+
+static int blk_open(const struct life_birth *birth)
+{
+	const struct life_birth_blk *blk = &birth->u.blk;
+	int ret;
+
+	if (blk->nr_queues == 0 || blk->nr_queues > VHOST_MAX_QUEUES)
+		return -EINVAL;
+	nr_queues = blk->nr_queues;
+	ret = image_measure(blk, &image);
+	if (!ret)
+		ret = backend_open(&image);
+	if (!ret)
+		ret = vhost_open();
+	return ret;
+}
+
+static const struct vhost_ops blk_vhost_ops = {
+	.features = 1ull << VIRTIO_BLK_F_SEG_MAX |
+		    1ull << VIRTIO_BLK_F_BLK_SIZE |
+		    1ull << VIRTIO_BLK_F_FLUSH |
+		    1ull << VIRTIO_BLK_F_TOPOLOGY |
+		    1ull << VIRTIO_BLK_F_MQ,
+	.config_bytes = CONFIG_BYTES,
+	.offer = blk_offer,
+	.config_read = blk_config_read,
+	.queue_kick = backend_kick,
+	.queue_stop = backend_queue_stop,
+	.round_end = backend_round_end,
+};
+
+static int blk_start(const struct life_birth *birth)
+{
+	int ret = backend_start();
+
+	(void)birth;
+	return ret ? ret : vhost_start(&blk_vhost_ops);
+}
+
+static const struct device_ops blk_ops = {
+	.role = "blk",
+	.life_role = LIFE_ROLE_BLK,
+	.policy = &policy_blk,
+	.option = blk_option,
+	.acquire = blk_acquire,
+	.help = "  --blk-file=IMAGE      a raw image or a block device; it is locked\n"
+		"  --read-only           for the guest, and for the host\n"
+		"  --num-queues=N        1 (default) to 32\n"
+		"  --cache=MODE          direct (default): O_DIRECT; writeback: page cache\n"
+		"  --serial=TEXT         up to 20 characters, the guest's /sys/block/vdX/serial\n",
+	/* vhost-user.rst, "vhost-user-block program conventions" */
+	.capabilities = "{ \"type\": \"block\", \"features\": [ \"read-only\", \"blk-file\" ] }",
+	.open = blk_open,
+	.start = blk_start,
+	.stop = vhost_stop,
+};
+
+int main(int argc, char **argv)
+{
+	return device_main(&blk_ops, argc, argv);
+}
