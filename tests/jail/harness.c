@@ -189,7 +189,7 @@ void harness_spec(enum probe_policy policy, struct birth_spec *spec)
 		.host_uid = uid,
 		.host_gid = geteuid() == 0 ? uid : getegid(),
 		.nr_files = INHERIT_FD_MAX,
-		.nr_tasks = 1,
+		.nr_tasks = 4,	/* io_uring has workers */
 		.memlock_bytes = 1 << 20,	/* io_uring charges its rings */
 		.file_bytes = HARNESS_IMAGE_BYTES,
 	};
@@ -223,12 +223,13 @@ static noreturn void exec_alone(const struct birth_spec *spec)
 	char title[] = "probe";
 	char *const argv[] = { title, NULL };
 	const int above = 200;
+	int exe = fcntl(spec->exe_fd, F_DUPFD_CLOEXEC, above + BIRTH_MAX_FDS);
 
 	for (unsigned int i = 0; i < spec->nr_fds; i++)
 		dup2(spec->fds[i].from, above + (int)i);
 	for (unsigned int i = 0; i < spec->nr_fds; i++)
 		dup2(above + (int)i, spec->fds[i].to);
-	execveat(spec->exe_fd, "", argv, argv + 1, AT_EMPTY_PATH);
+	execveat(exe, "", argv, argv + 1, AT_EMPTY_PATH);
 	_exit(127);
 }
 
