@@ -13,9 +13,8 @@
 
 #include "cli/resources.h"
 
-#ifndef BULKHEAD_LIBEXECDIR
-#define BULKHEAD_LIBEXECDIR	"/usr/local/libexec/bulkhead"
-#endif
+/* As `make install` puts them: bin/bulkhead, libexec/bulkhead/bulkhead-blk. */
+#define LIBEXEC_FROM_BIN	"../libexec/bulkhead"
 
 static const char *const program_name[] = {
 	[LIFE_ROLE_CORE] = "bulkhead-core",
@@ -25,12 +24,13 @@ static const char *const program_name[] = {
 	[LIFE_ROLE_RNG] = "bulkhead-rng",
 };
 
-static int open_in(const char *dir, const char *name)
+static int open_in(const char *bin, const char *dir, const char *name)
 {
 	char path[PATH_MAX];
 	int fd;
 
-	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= PATH_MAX)
+	if (snprintf(path, sizeof(path), "%s/%s/%s", bin, dir, name) >=
+	    PATH_MAX)
 		return -ENAMETOOLONG;
 	fd = open(path, O_PATH | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
@@ -40,20 +40,20 @@ int program_open(enum life_role role, char why[VM_WHY_MAX])
 {
 	const char *name = program_name[role];
 	char self[PATH_MAX];
-	const char *dir = BULKHEAD_LIBEXECDIR;
+	const char *bin = ".";
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	int fd = -ENOENT;
+	int fd = len < 0 ? -errno : 0;
 
 	if (len > 0) {
 		self[len] = '\0';
-		dir = dirname(self);
-		fd = open_in(dir, name);
+		bin = dirname(self);
+		fd = open_in(bin, ".", name);
+		if (fd == -ENOENT)
+			fd = open_in(bin, LIBEXEC_FROM_BIN, name);
 	}
-	if (fd == -ENOENT)
-		fd = open_in(BULKHEAD_LIBEXECDIR, name);
 	if (fd < 0)
 		snprintf(why, VM_WHY_MAX,
-			 "cannot open the program %s in %.200s or in %s: %s; install it there",
-			 name, dir, BULKHEAD_LIBEXECDIR, strerror(-fd));
+			 "cannot open the program %s in %.200s or in %s from there: %s; install it",
+			 name, bin, LIBEXEC_FROM_BIN, strerror(-fd));
 	return fd;
 }
