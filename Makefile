@@ -57,8 +57,8 @@ CORE := vmm-core/main.c vmm-core/report.c \
 DEVICE := devproc/device.c devproc/standalone.c devproc/life_link.c \
 	devproc/loop.c $(IPC) $(CONFINE)
 VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vring.c \
-	devproc/guest_mem.c devproc/inflight.c devproc/inflight_region.c \
-	 ipc/vhost_user.c $(DEVICE)
+	devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c \
+	devproc/inflight_region.c ipc/vhost_user.c $(DEVICE)
 CHARDEV := devproc/chardev.c
 
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/backend.c \
@@ -190,7 +190,9 @@ $(eval $(call program,tests/jail/probe,$(JAIL_PROBE),-luring -lcap))
 
 JAIL_TEST := tests/jail/harness.c tests/jail/tap.c ipc/log.c ipc/fdmsg.c $(JAIL)
 $(eval $(call test,tests/jail/test_break_out,tests/jail/test_break_out.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap))
-$(O)/tests/jail/test_break_out: | $(O)/tests/jail/probe
+$(eval $(call test,tests/jail/test_birth,tests/jail/test_birth.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap))
+$(eval $(call test,tests/jail/test_stages,tests/jail/test_stages.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap -lseccomp))
+$(O)/tests/jail/test_break_out $(O)/tests/jail/test_birth $(O)/tests/jail/test_stages: | $(O)/tests/jail/probe
 
 tests: all $(TESTS)
 

@@ -170,6 +170,11 @@ struct probe_page *harness_page(enum probe_task task, enum probe_policy policy)
 	return host.page;
 }
 
+struct probe_page *harness_last_page(void)
+{
+	return host.page;
+}
+
 static void spec_add(struct birth_spec *spec, int from, int to)
 {
 	if (from < 0)

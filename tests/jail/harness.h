@@ -32,6 +32,9 @@ void harness_close(void);
 /* The shared page, cleared, with what all tasks need filled in. */
 struct probe_page *harness_page(enum probe_task task, enum probe_policy policy);
 
+/* The page as it is. */
+struct probe_page *harness_last_page(void);
+
 /* A spec for the probe with the fds that a process of that policy has. */
 void harness_spec(enum probe_policy policy, struct birth_spec *spec);
 

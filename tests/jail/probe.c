@@ -94,13 +94,23 @@ static void report_rights(struct probe_report *report)
 	report->file_bytes = limit_of(RLIMIT_FSIZE);
 }
 
+static void report_fds(struct probe_report *report)
+{
+	struct stat st;
+
+	for (int fd = 0; fd < PROBE_MAX_FDS; fd++) {
+		if (fcntl(fd, F_GETFD) < 0)
+			continue;
+		report->fd_open[fd / 8] |= (uint8_t)(1u << (fd % 8));
+		if (fd < PROBE_MAX_INODES && fstat(fd, &st) == 0)
+			report->fd_inode[fd] = st.st_ino;
+	}
+}
+
 static void report_all(struct probe_report *report, int argc, char **argv,
 		       char **envp)
 {
-	for (int fd = 0; fd < PROBE_MAX_FDS; fd++) {
-		if (fcntl(fd, F_GETFD) >= 0)
-			report->fd_open[fd / 8] |= (uint8_t)(1u << (fd % 8));
-	}
+	report_fds(report);
 	report->argc = (uint32_t)argc;
 	strncpy(report->title, argv[0], sizeof(report->title) - 1);
 	while (envp[report->nr_env])
@@ -125,8 +135,10 @@ static void make_own_fds(const struct probe_page *page)
 	close(fd);
 	if (page->policy == PROBE_POLICY_CORE) {
 		fd = ioctl(KVM_FD, KVM_CREATE_VM, 0);
-		if (fd >= 0)
+		if (fd >= 0) {
 			dup2(fd, VM_FD);
+			close(fd);
+		}
 		return;
 	}
 	probe_ring_make();

@@ -16,6 +16,7 @@
 
 #define PROBE_PAGE_BYTES	4096
 #define PROBE_MAX_FDS		1024
+#define PROBE_MAX_INODES	64
 #define PROBE_TITLE		"bulkhead: test/probe [probe]"
 
 /* The key that the tests put into their session keyring. */
@@ -72,6 +73,7 @@ struct probe_report {
 	uint64_t file_bytes;
 	uint64_t main_address;	/* differs between two births */
 	uint8_t fd_open[PROBE_MAX_FDS / 8];
+	uint64_t fd_inode[PROBE_MAX_INODES];	/* of fds 0.. */
 };
 
 struct probe_page {
