@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -252,16 +253,35 @@ static void bury(struct child *child, siginfo_t *info)
 	set_state(child, CHILD_UNBORN);
 }
 
-/* The pidfd fires: hear its last words first, then say what happened. */
-static void death_ready(struct watch *watch, uint32_t epoll_events)
+bool child_is_dead(const struct child *child, int timeout_ms)
 {
-	struct child *child = watch->owner;
+	struct pollfd death = { .fd = child->birth.pidfd, .events = POLLIN };
+
+	return child_alive(child) && child->birth.pidfd >= 0 &&
+	       poll(&death, 1, timeout_ms) == 1;
+}
+
+/* The core dies of a device's death: cause before effect. */
+static void take_causes(struct child *core)
+{
+	struct child *child = core;
+
+	while ((child = vm_next_child(core->vm, child)))
+		if (child_is_dead(child, 0))
+			child_take_death(child);
+}
+
+/* Hear its last words first, then say what happened. */
+void child_take_death(struct child *child)
+{
 	char how[DEATH_TEXT_MAX];
 	struct stats_page page;
 	siginfo_t info = { 0 };
 	bool has_page;
 
-	events_take(&child->life, epoll_events);
+	events_take(&child->life, 0);
+	if (child->role == LIFE_ROLE_CORE)
+		take_causes(child);
 	if (!child_alive(child))
 		return;
 	child_log_read(child, true);
@@ -270,7 +290,14 @@ static void death_ready(struct watch *watch, uint32_t epoll_events)
 	bury(child, &info);
 	death_describe(&info, has_page ? &page.last_word : NULL, how,
 		       sizeof(how));
-	vm_child_died(child, how, death_is_clean(&info));
+	vm_child_died(child, how, &info);
+}
+
+/* The pidfd fires. */
+static void death_ready(struct watch *watch, uint32_t epoll_events)
+{
+	(void)epoll_events;
+	child_take_death(watch->owner);
 }
 
 static int watch_child(struct child *child)

@@ -32,6 +32,12 @@ void child_kill(struct child *child);
 /* Whether there is a process. */
 bool child_alive(const struct child *child);
 
+/* Whether its process ended, or does within timeout_ms; not yet buried. */
+bool child_is_dead(const struct child *child, int timeout_ms);
+
+/* Bury and report it, after all that it still had to say. */
+void child_take_death(struct child *child);
+
 /* Drop fds and pages that outlive processes: the end of the VM. */
 void child_fini(struct child *child);
 

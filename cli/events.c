@@ -6,7 +6,6 @@
  * each handler asks whether this child may say that.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,12 +40,11 @@ static struct device *event_device(struct vm *vm, uint32_t index)
 
 /*
  * The link broke.  Mostly because the process died: then its death, which is
- * under way, says more.
+ * under way, says more.  A process that lives broke the protocol.
  */
 static void device_failed(struct vm *vm, uint32_t index, const char *text)
 {
 	struct device *dev = event_device(vm, index);
-	struct pollfd death;
 
 	if (!dev || vm->state == VM_ENDING)
 		return;
@@ -58,11 +56,10 @@ static void device_failed(struct vm *vm, uint32_t index, const char *text)
 		vm_end(vm, RUN_DEVICE_DIED);
 		return;
 	}
-	death = (struct pollfd){ .fd = dev->child.birth.pidfd,
-				 .events = POLLIN };
-	if (poll(&death, 1, DEATH_GRACE_MS) != 0)
-		return;
-	misbehaved(&dev->child, text);
+	if (child_is_dead(&dev->child, DEATH_GRACE_MS))
+		child_take_death(&dev->child);
+	else
+		misbehaved(&dev->child, text);
 }
 
 static void vcpu_failed(struct vm *vm, const char *text)

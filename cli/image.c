@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,11 @@
 #include <unistd.h>
 
 #include "cli/resources.h"
+#include "ipc/fdmsg.h"
 
 #define SECTOR_BYTES		512	/* virtio 1.2, 5.2.4: capacity's unit */
+#define LOCK_WAIT_MS		3000
+#define LOCK_STEP_MS		20
 #define HOLDER_MAX_FDS		1024	/* of one process, looked through */
 
 static int fail(const struct config_device *cfg, int err, const char *what,
@@ -126,39 +130,59 @@ static void read_title(pid_t pid, char *title, size_t len)
 	fclose(f);
 }
 
+/*
+ * Take the lock.  A process that died lets go of it only when the kernel has
+ * ended its io_uring, a moment after it was reaped: a lock without a visible
+ * holder is waited for.  Return: 0, -EBUSY with *holder, or another -errno.
+ */
+static int try_lock(const struct config_device *cfg, int fd,
+		    const struct stat *st, pid_t *holder)
+{
+	long long end_ms = fdmsg_now_ms() + LOCK_WAIT_MS;
+	struct flock lock;
+
+	do {
+		lock = (struct flock){
+			.l_type = cfg->read_only ? F_RDLCK : F_WRLCK,
+			.l_whence = SEEK_SET,	/* and l_len 0: all of it */
+		};
+		/* OFD: the lock is the open file's, not this process's. */
+		if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			return -errno;
+		if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
+			lock.l_pid = 0;
+		*holder = lock_holder(st, &lock);
+		if (*holder)
+			break;
+		poll(NULL, 0, LOCK_STEP_MS);
+	} while (fdmsg_now_ms() < end_ms);
+	return -EBUSY;
+}
+
 static int lock_image(const struct config_device *cfg, int fd,
 		      const struct stat *st, char why[VM_WHY_MAX])
 {
-	struct flock lock = {
-		.l_type = cfg->read_only ? F_RDLCK : F_WRLCK,
-		.l_whence = SEEK_SET,	/* and l_len 0: all of it */
-	};
 	char what[200], title[80];
-	pid_t pid;
-	int err;
+	pid_t holder = 0;
+	int ret = try_lock(cfg, fd, st, &holder);
 
-	/* OFD: the lock belongs to the open file, not to this process. */
-	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+	if (!ret)
 		return 0;
-	err = errno;
-	if (err != EAGAIN && err != EACCES) {
+	if (ret != -EBUSY) {
 		snprintf(what, sizeof(what), "cannot lock it: %s",
-			 strerror(err));
-		return fail(cfg, err, what, why);
-	}
-	if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
-		lock.l_pid = 0;
-	pid = lock_holder(st, &lock);
-	if (pid) {
-		read_title(pid, title, sizeof(title));
+			 strerror(-ret));
+	} else if (holder) {
+		read_title(holder, title, sizeof(title));
 		snprintf(what, sizeof(what),
-			 "in use by process %d (%s); stop that first", pid,
+			 "in use by process %d (%s); stop that first", holder,
 			 title);
 	} else {
 		snprintf(what, sizeof(what),
 			 "in use by another process, which holds a lock on it; stop that first");
 	}
-	return fail(cfg, EBUSY, what, why);
+	return fail(cfg, -ret, what, why);
 }
 
 static int image_size(const struct config_device *cfg, int fd,

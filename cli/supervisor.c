@@ -29,6 +29,7 @@
 #include "cli/supervisor.h"
 #include "cli/title.h"
 #include "ipc/fdmsg.h"
+#include "jail/death.h"
 
 #define READY_MS	30000	/* births and confinement on a slow host */
 #define FINISH_MS	5000	/* from LIFE_STOP to exit */
@@ -190,7 +191,7 @@ void vm_child_ready(struct vm *vm)
 void vm_guest_started(struct vm *vm)
 {
 	if (vm->state == VM_STARTING && set_state(vm, VM_RUNNING, 0))
-		log_info("running: %u vCPU, %llu MiB, %u devices; started in %lld ms",
+		log_info("running: vCPUs %u, memory %llu MiB, devices %u; started in %lld ms",
 			 vm->cfg->nr_cpus,
 			 (unsigned long long)vm->cfg->memory_bytes >> 20,
 			 vm->nr_devices, fdmsg_now_ms() - vm->booted_ms);
@@ -309,13 +310,26 @@ static int status_of_death(const struct vm *vm, const struct child *child)
 	return child->role == LIFE_ROLE_CORE ? RUN_CORE_DIED : RUN_DEVICE_DIED;
 }
 
-void vm_child_died(struct child *child, const char *how, bool clean)
+/* Once the VM ends with an error, others exit too: they say nothing new. */
+static bool death_is_news(const struct child *child, const siginfo_t *info)
+{
+	const struct vm *vm = child->vm;
+
+	if (child->killed_by_us)
+		return false;
+	if (vm->state != VM_ENDING)
+		return true;
+	return !death_is_clean(info) &&
+	       (vm->status == RUN_OK || info->si_code != CLD_EXITED);
+}
+
+void vm_child_died(struct child *child, const char *how, const siginfo_t *info)
 {
 	struct vm *vm = child->vm;
 	long long age_ms = fdmsg_now_ms() - child->born_ms;
 	const char *words = child->last_words;
 
-	if (child->killed_by_us || (vm->state == VM_ENDING && clean))
+	if (!death_is_news(child, info))
 		return;
 	log_err("%s [%s]: %s, %lld.%03lld s after its birth%s%s%s", child->name,
 		role_name(child->role), how, age_ms / 1000, age_ms % 1000,

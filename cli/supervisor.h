@@ -166,7 +166,7 @@ void vm_child_ready(struct vm *vm);
 void vm_guest_started(struct vm *vm);
 
 /* A child is gone: report it, and end what ends with it. */
-void vm_child_died(struct child *child, const char *how, bool clean);
+void vm_child_died(struct child *child, const char *how, const siginfo_t *info);
 
 const char *vm_state_name(enum vm_state state);
 
