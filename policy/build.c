@@ -94,15 +94,10 @@ static int add_rule(scmp_filter_ctx ctx, const struct rule *rule)
 	if (!rule->nr_clauses)
 		err = seccomp_rule_add_exact_array(ctx, SCMP_ACT_ALLOW,
 						   rule->nr, 0, NULL);
-	for (unsigned int i = 0; !err && i < rule->nr_clauses; i++) {
+	for (unsigned int i = 0; !err && i < rule->nr_clauses; i++)
 		err = add_clause(ctx, rule, &rule->clauses[i]);
-		/* The same, or a wider, alternative is there already. */
-		if (err == -EEXIST)
-			return rules_error(rule->file, rule->line,
-					   "%s: alternative %u is a duplicate",
-					   rule->name, i + 1);
-	}
 	alarm(0);
+	signal(SIGALRM, SIG_DFL);
 	if (err)
 		return rules_error(rule->file, rule->line,
 				   "%s: libseccomp cannot express this: %s",

@@ -33,29 +33,33 @@ extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 
 static struct last_word *lastword_page;
 
+/* A sanitizer's own calls would be forbidden here. */
+#define PLAIN __attribute__((no_sanitize("address", "undefined")))
+
 /*
  * rt_sigaction of signal 0: forbidden in every policy, harmless without one.
  * If the call comes back, this process is init of its pid namespace and is
  * being traced, which spares it a blocked signal; it may exit.  ud2 is for a
- * policy that has no exit_group.
+ * policy that has no exit_group.  Does not return.
  */
-__attribute__((noreturn)) static inline void die(void)
+PLAIN static inline void die(void)
 {
 	__asm__ volatile("syscall\n\t"
 			 "mov %[exit], %%eax\n\t"
 			 "mov %[status], %%edi\n\t"
-			 "syscall\n\t"
-			 "ud2"
+			 "syscall\n"
+			 "1:\n\t"
+			 "ud2\n\t"
+			 "jmp 1b"
 			 :
 			 : "a"(SYS_rt_sigaction), "D"(0), "S"(0), "d"(0),
 			   [exit] "i"(SYS_exit_group),
 			   [status] "i"(128 + SIGSYS)
 			 : "rcx", "r11", "memory");
-	__builtin_unreachable();
 }
 
-static void note(volatile struct last_word *word, const siginfo_t *info,
-		 const greg_t *regs)
+PLAIN static void note(volatile struct last_word *word, const siginfo_t *info,
+		       const greg_t *regs)
 {
 	uint64_t ip = (uintptr_t)info->si_call_addr - (uintptr_t)__ehdr_start;
 
@@ -73,7 +77,7 @@ static void note(volatile struct last_word *word, const siginfo_t *info,
 	__atomic_store_n(&word->valid, LASTWORD_MAGIC, __ATOMIC_RELEASE);
 }
 
-static void on_sigsys(int sig, siginfo_t *info, void *context)
+PLAIN static void on_sigsys(int sig, siginfo_t *info, void *context)
 {
 	const ucontext_t *uc = context;
 	struct last_word *word = lastword_page;

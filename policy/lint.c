@@ -109,6 +109,23 @@ static int lint_exec(const struct rule *rule)
 	return 0;
 }
 
+/* The same alternative twice is a slip for another. */
+static int lint_duplicates(const struct rule *rule)
+{
+	const struct clause *c = rule->clauses;
+
+	for (unsigned int i = 0; i < rule->nr_clauses; i++)
+		for (unsigned int j = 0; j < i; j++)
+			if (c[i].nr_conds == c[j].nr_conds &&
+			    !memcmp(c[i].conds, c[j].conds,
+				    c[i].nr_conds * sizeof(c[i].conds[0])))
+				return rules_error(rule->file, rule->line,
+						   "%s: alternatives %u and "
+						   "%u are the same",
+						   rule->name, j + 1, i + 1);
+	return 0;
+}
+
 int lint_rule(const struct rule *rule)
 {
 	int err;
@@ -127,5 +144,6 @@ int lint_rule(const struct rule *rule)
 		if (err)
 			return err;
 	}
-	return lint_exec(rule);
+	err = lint_exec(rule);
+	return err ? err : lint_duplicates(rule);
 }

@@ -42,8 +42,8 @@ extern const struct policy policy_serial;
  * NULL: the process dies of SIGSYS with no word.  Not used unless
  * policy->traps.
  *
- * Should: no_new_privs is set; all threads that the process will ever have
- *         are running or may be started under the policy.
+ * Should: no_new_privs is set; every thread has reached its own code, as the
+ *         C library sets threads up with calls that no policy allows.
  * Mustn't: leave SIGSYS blocked in other threads (they would die unnamed).
  *
  * Return: 0, or -errno, and then nothing is confined: end the process.

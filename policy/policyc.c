@@ -9,6 +9,7 @@
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "policy/rules.h"
 
@@ -173,9 +174,10 @@ static int write_output(const struct options *opt, const struct rules *rules,
 			const struct sock_filter *insns, size_t nr_insns)
 {
 	FILE *out = fopen(opt->output, "we");
+	struct stat st;
 	bool failed;
 
-	if (!out)
+	if (!out || fstat(fileno(out), &st) < 0)
 		return rules_error(opt->output, 1, "cannot write: %s",
 				   strerror(errno));
 	if (opt->mode == MODE_NAMES)
@@ -184,7 +186,9 @@ static int write_output(const struct options *opt, const struct rules *rules,
 		write_filter(out, opt, rules, insns, nr_insns);
 	failed = ferror(out);
 	if (fclose(out) || failed) {
-		remove(opt->output);
+		/* Never a device. */
+		if (S_ISREG(st.st_mode))
+			remove(opt->output);
 		return rules_error(opt->output, 1, "write error");
 	}
 	return 0;

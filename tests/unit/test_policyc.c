@@ -20,6 +20,13 @@
 #include "ipc/inherit.h"
 #include "policy/rules.h"
 
+/* libseccomp 2.5 forgets some memory of rules that overlap. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libseccomp";
+}
+
 static struct rules rules;
 static struct sock_filter *insns;
 static size_t nr_insns;
