@@ -8,8 +8,9 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "devproc/peer_file.h"
 
 struct guest_region {
 	gpa_t gpa;
@@ -52,33 +53,11 @@ static int region_check(const struct vhost_user_region *r)
 	return 0;
 }
 
-/*
- * A file that ends before its region would turn a guest address into a
- * SIGBUS.  That it stays so large is the front-end's promise; Bulkhead's core
- * sends a memfd sealed against shrinking.
- *
- * page_bytes: what offsets and lengths of its mappings must be multiples of.
- */
-static int file_check(int fd, uint64_t end, uint64_t *page_bytes)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size < end)
-		return -EINVAL;
-	/* hugetlbfs says its page size here; others at least 4096 */
-	*page_bytes = (uint64_t)st.st_blksize;
-	if (*page_bytes < 4096 || *page_bytes & (*page_bytes - 1))
-		*page_bytes = 4096;
-	return 0;
-}
-
 static int region_map(struct guest_region *region,
 		      const struct vhost_user_region *r, int fd)
 {
 	uint64_t page_bytes = 4096, skew, bytes;
-	int ret = file_check(fd, r->mmap_offset + r->size, &page_bytes);
+	int ret = peer_file_check(fd, r->mmap_offset + r->size, &page_bytes);
 
 	if (ret)
 		return ret;

@@ -6,9 +6,9 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "devproc/peer_file.h"
 #include "devproc/vhost_device.h"
 
 static struct {
@@ -92,20 +92,17 @@ int inflight_region_get(struct vhost_user_inflight *wanted,
 	return 0;
 }
 
-/* Everything the queues' parts need lies in the mapping, and in the file. */
+/* All that the queues' parts need lies in the mapping, and in the file. */
 static int file_check(const struct vhost_user_inflight *peer, int fd)
 {
 	uint64_t need = peer->nr_queues *
 			inflight_queue_bytes(peer->queue_size);
-	uint64_t end;
-	struct stat st;
+	uint64_t page_bytes, end;
 
 	if (peer->mmap_size < need || peer->mmap_offset % 4096 ||
 	    __builtin_add_overflow(peer->mmap_offset, peer->mmap_size, &end))
 		return -EINVAL;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	return (uint64_t)st.st_size < end ? -EINVAL : 0;
+	return peer_file_check(fd, end, &page_bytes);
 }
 
 int inflight_region_set(const struct vhost_user_inflight *peer,

@@ -178,8 +178,9 @@ static void bury(void)
 
 static noreturn void end_parent(const char *path, pid_t child)
 {
-	if (child > 0)
-		kill(child, SIGKILL);
+	/* Waited for: the lock on the image is its, too. */
+	if (child > 0 && kill(child, SIGKILL) == 0)
+		waitpid(child, NULL, 0);
 	unlink(path);
 	exit(0);
 }

@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A vhost-user front-end for tests, see front.h. */
+#include "tests/wire/front.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ipc/fdmsg.h"
+
+#define DEFAULT_RAM_BYTES	(64ull << 20)
+#define BIT(n)			(1ull << (n))
+#define PROTOCOL(name)		BIT(VHOST_USER_PROTOCOL_F_ ## name ## _BIT)
+
+#define F_INDIRECT		BIT(28)
+#define F_EVENT_IDX		BIT(29)
+#define F_PROTOCOL		BIT(VHOST_USER_F_PROTOCOL_FEATURES_BIT)
+
+_Noreturn void front_bail(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	printf("Bail out! ");
+	vprintf(fmt, args);
+	printf("\n");
+	va_end(args);
+	fflush(stdout);
+	exit(1);
+}
+
+/* --- messages -------------------------------------------------------------------- */
+
+static void send_message(struct front *front, enum vhost_user_request request,
+			 const void *payload, size_t size, const int *fds,
+			 unsigned int nr_fds)
+{
+	int ack = !!(front->protocol & PROTOCOL(REPLY_ACK));
+	int ret = vhost_user_send(front->sock, request, payload, size, fds,
+				  nr_fds, ack, FRONT_TIMEOUT_MS);
+
+	if (ret)
+		front_bail("%s: %s", vhost_user_request_name(request),
+			   strerror(-ret));
+}
+
+static void ask(struct front *front, enum vhost_user_request request,
+		const void *payload, size_t size, void *answer,
+		size_t answer_size, int *fd)
+{
+	int ret = vhost_user_send(front->sock, request, payload, size, NULL,
+				  0, 0, FRONT_TIMEOUT_MS);
+
+	if (!ret)
+		ret = vhost_user_recv_reply(front->sock, request, answer,
+					    answer_size, answer_size, fd,
+					    FRONT_TIMEOUT_MS);
+	if (ret < 0)
+		front_bail("%s: %s", vhost_user_request_name(request),
+			   strerror(-ret));
+}
+
+void front_set_u64(struct front *front, enum vhost_user_request request,
+		   uint64_t value)
+{
+	send_message(front, request, &value, sizeof(value), NULL, 0);
+}
+
+uint64_t front_get_u64(struct front *front, enum vhost_user_request request)
+{
+	uint64_t value;
+
+	ask(front, request, NULL, 0, &value, sizeof(value), NULL);
+	return value;
+}
+
+void front_get_config(struct front *front, void *config, uint32_t size)
+{
+	struct vhost_user_config msg = { .size = size };
+	size_t bytes = VHOST_USER_CONFIG_HDR_BYTES + size;
+
+	ask(front, VHOST_USER_GET_CONFIG, &msg, bytes, &msg, bytes, NULL);
+	memcpy(config, msg.data, size);
+}
+
+static void set_state(struct front_queue *queue,
+		      enum vhost_user_request request, uint32_t num)
+{
+	struct vhost_user_vring_state state = {
+		.index = queue->index, .num = num,
+	};
+
+	send_message(queue->front, request, &state, sizeof(state), NULL, 0);
+}
+
+static void set_fd(struct front_queue *queue,
+		   enum vhost_user_request request, int fd)
+{
+	uint64_t index = queue->index;
+
+	send_message(queue->front, request, &index, sizeof(index), &fd, 1);
+}
+
+/* --- the connection ------------------------------------------------------------------ */
+
+int front_connect(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	long long deadline_ms = fdmsg_now_ms() + FRONT_TIMEOUT_MS;
+	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (sock < 0 || strlen(path) >= sizeof(addr.sun_path))
+		front_bail("socket %s: cannot be made", path);
+	strcpy(addr.sun_path, path);
+	while (connect(sock, (const struct sockaddr *)&addr, sizeof(addr))) {
+		if (fdmsg_now_ms() > deadline_ms)
+			front_bail("connect %s: %s", path, strerror(errno));
+		usleep(10000);
+	}
+	return sock;
+}
+
+int front_spawn(char *const argv[], int fd, pid_t *pid)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		front_bail("socketpair: %s", strerror(errno));
+	fflush(stdout);
+	*pid = fork();
+	if (*pid < 0)
+		front_bail("fork: %s", strerror(errno));
+	if (*pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (pair[1] == fd)
+			fcntl(fd, F_SETFD, 0);
+		else
+			dup2(pair[1], fd);
+		execv(argv[0], argv);
+		fprintf(stderr, "exec %s: %s\n", argv[0], strerror(errno));
+		_exit(127);
+	}
+	close(pair[1]);
+	return pair[0];
+}
+
+static void send_memory(struct front *front)
+{
+	struct vhost_user_memory memory = {
+		.nr_regions = front->options.nr_regions,
+	};
+	uint64_t bytes = front->options.ram_bytes / memory.nr_regions;
+	int fds[VHOST_USER_MAX_REGIONS];
+
+	for (unsigned int i = 0; i < memory.nr_regions; i++) {
+		memory.region[i] = (struct vhost_user_region) {
+			.gpa = i * bytes, .size = bytes,
+			.user_addr = i * bytes, .mmap_offset = i * bytes,
+		};
+		fds[i] = front->ram_fd;
+	}
+	send_message(front, VHOST_USER_SET_MEM_TABLE, &memory,
+		     8 + memory.nr_regions * sizeof(memory.region[0]), fds,
+		     memory.nr_regions);
+}
+
+static void make_ram(struct front *front)
+{
+	uint64_t bytes = front->options.ram_bytes;
+
+	front->ram_fd = memfd_create("guest-ram", MFD_CLOEXEC);
+	if (front->ram_fd < 0 || ftruncate(front->ram_fd, (off_t)bytes))
+		front_bail("guest RAM: %s", strerror(errno));
+	front->ram = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+			  front->ram_fd, 0);
+	if (front->ram == MAP_FAILED)
+		front_bail("guest RAM: %s", strerror(errno));
+	/* Address 0 is for those who want a wrong one. */
+	front->ram_used = 4096;
+}
+
+static void negotiate_features(struct front *front)
+{
+	uint64_t offered = front_get_u64(front, VHOST_USER_GET_FEATURES);
+	uint64_t wanted = front->options.features ? front->options.features :
+						    ~0ull;
+
+	if (front->options.no_event_idx)
+		wanted &= ~F_EVENT_IDX;
+	front->features = offered & (wanted | F_PROTOCOL);
+	if (front->features & F_PROTOCOL) {
+		offered = front_get_u64(front,
+					VHOST_USER_GET_PROTOCOL_FEATURES);
+		wanted = PROTOCOL(MQ) | PROTOCOL(REPLY_ACK) |
+			 PROTOCOL(BACKEND_REQ) | PROTOCOL(CONFIG) |
+			 PROTOCOL(INFLIGHT_SHMFD) | PROTOCOL(RESET_DEVICE) |
+			 PROTOCOL(STATUS) | PROTOCOL(CONFIGURE_MEM_SLOTS);
+		front_set_u64(front, VHOST_USER_SET_PROTOCOL_FEATURES,
+			      offered & wanted);
+		front->protocol = offered & wanted;
+	}
+	send_message(front, VHOST_USER_SET_OWNER, NULL, 0, NULL, 0);
+	front_set_u64(front, VHOST_USER_SET_FEATURES, front->features);
+}
+
+static void make_backend_channel(struct front *front)
+{
+	int pair[2];
+
+	front->backend_sock = -1;
+	if (!(front->protocol & PROTOCOL(BACKEND_REQ)))
+		return;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		front_bail("socketpair: %s", strerror(errno));
+	send_message(front, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, &pair[1],
+		     1);
+	close(pair[1]);
+	front->backend_sock = pair[0];
+}
+
+static void get_inflight(struct front *front)
+{
+	struct vhost_user_inflight want = {
+		.nr_queues = front->options.nr_queues,
+		.queue_size = front->options.queue_size,
+	};
+
+	ask(front, VHOST_USER_GET_INFLIGHT_FD, &want, sizeof(want),
+	    &front->inflight, sizeof(front->inflight), &front->inflight_fd);
+	if (front->inflight_fd < 0)
+		front_bail("GET_INFLIGHT_FD: no fd came");
+}
+
+static void set_defaults(struct front_options *options)
+{
+	if (!options->ram_bytes)
+		options->ram_bytes = DEFAULT_RAM_BYTES;
+	if (!options->nr_queues)
+		options->nr_queues = 1;
+	if (!options->queue_size)
+		options->queue_size = 128;
+	if (!options->nr_regions)
+		options->nr_regions = 1;
+}
+
+/* What every new connection of the same guest begins with. */
+static void introduce(struct front *front, int sock)
+{
+	front->sock = sock;
+	front->protocol = 0;
+	negotiate_features(front);
+	make_backend_channel(front);
+	send_memory(front);
+}
+
+void front_negotiate(struct front *front, int sock,
+		     const struct front_options *options)
+{
+	memset(front, 0, sizeof(*front));
+	front->inflight_fd = -1;
+	if (options)
+		front->options = *options;
+	set_defaults(&front->options);
+	make_ram(front);
+	introduce(front, sock);
+	if (front->options.inflight)
+		get_inflight(front);
+	for (unsigned int i = 0; i < FRONT_MAX_QUEUES; i++) {
+		front->queue[i].front = front;
+		front->queue[i].index = i;
+	}
+}
+
+static void send_inflight(struct front *front)
+{
+	if (front->inflight_fd >= 0)
+		send_message(front, VHOST_USER_SET_INFLIGHT_FD,
+			     &front->inflight, sizeof(front->inflight),
+			     &front->inflight_fd, 1);
+}
+
+void front_start(struct front *front, int sock,
+		 const struct front_options *options)
+{
+	front_negotiate(front, sock, options);
+	send_inflight(front);
+	for (unsigned int i = 0; i < front->options.nr_queues; i++)
+		front_queue_start(&front->queue[i], 0);
+}
+
+/* --- queues --------------------------------------------------------------------------- */
+
+static int make_eventfd(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0)
+		front_bail("eventfd: %s", strerror(errno));
+	return fd;
+}
+
+static uint64_t gpa_of(struct front *front, const volatile void *ptr)
+{
+	return (uint64_t)((const volatile uint8_t *)ptr - front->ram);
+}
+
+static void make_rings(struct front_queue *queue)
+{
+	struct front *front = queue->front;
+	uint16_t size = front->options.queue_size;
+
+	queue->size = size;
+	queue->desc = front_ptr(front, front_alloc(front, 16ull * size, 4096));
+	queue->avail = front_ptr(front, front_alloc(front, 2ull * size + 6,
+						    4096));
+	queue->used = front_ptr(front, front_alloc(front, 8ull * size + 6,
+						   4096));
+	queue->event_idx = front->features & F_EVENT_IDX;
+	queue->indirect = front->options.indirect &&
+			  front->features & F_INDIRECT;
+	queue->tables_gpa = front_alloc(front, 16ull * size * FRONT_TABLE,
+					4096);
+	queue->tables = front_ptr(front, queue->tables_gpa);
+	for (uint16_t i = 0; i < size; i++)
+		queue->desc[i].next = (uint16_t)(i + 1);
+	queue->nr_free = size;
+	if (front->options.no_calls)
+		queue->avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+	queue->kick_fd = make_eventfd();
+	queue->call_fd = make_eventfd();
+	queue->err_fd = make_eventfd();
+}
+
+static void send_rings(struct front_queue *queue, uint16_t base)
+{
+	struct front *front = queue->front;
+	struct vhost_user_vring_addr addr = {
+		.index = queue->index,
+		.desc = gpa_of(front, queue->desc),
+		.avail = gpa_of(front, queue->avail),
+		.used = gpa_of(front, queue->used),
+	};
+
+	set_state(queue, VHOST_USER_SET_VRING_NUM, queue->size);
+	set_state(queue, VHOST_USER_SET_VRING_BASE, base);
+	send_message(front, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr),
+		     NULL, 0);
+	set_fd(queue, VHOST_USER_SET_VRING_ERR, queue->err_fd);
+	set_fd(queue, VHOST_USER_SET_VRING_CALL, queue->call_fd);
+	set_fd(queue, VHOST_USER_SET_VRING_KICK, queue->kick_fd);
+	if (front->features & F_PROTOCOL)
+		set_state(queue, VHOST_USER_SET_VRING_ENABLE, 1);
+}
+
+void front_queue_start(struct front_queue *queue, uint16_t base)
+{
+	if (!queue->desc)
+		make_rings(queue);
+	send_rings(queue, base);
+}
+
+uint16_t front_queue_stop(struct front_queue *queue)
+{
+	struct vhost_user_vring_state state = { .index = queue->index };
+
+	ask(queue->front, VHOST_USER_GET_VRING_BASE, &state, sizeof(state),
+	    &state, sizeof(state), NULL);
+	return (uint16_t)state.num;
+}
+
+void front_reconnect(struct front *front, int sock)
+{
+	close(front->sock);
+	if (front->backend_sock >= 0)
+		close(front->backend_sock);
+	introduce(front, sock);
+	send_inflight(front);
+	/* What a front-end knows without GET_VRING_BASE: the used index. */
+	for (unsigned int i = 0; i < front->options.nr_queues; i++)
+		front_queue_start(&front->queue[i], front->queue[i].used->idx);
+}
+
+void front_end(struct front *front)
+{
+	close(front->sock);
+	if (front->backend_sock >= 0)
+		close(front->backend_sock);
+	if (front->inflight_fd >= 0)
+		close(front->inflight_fd);
+	for (unsigned int i = 0; i < FRONT_MAX_QUEUES; i++) {
+		if (!front->queue[i].desc)
+			continue;
+		close(front->queue[i].kick_fd);
+		close(front->queue[i].call_fd);
+		close(front->queue[i].err_fd);
+	}
+	munmap(front->ram, front->options.ram_bytes);
+	close(front->ram_fd);
+	if (front->pid > 0)
+		waitpid(front->pid, NULL, 0);
+}
+
+uint64_t front_alloc(struct front *front, uint64_t bytes, uint64_t align)
+{
+	uint64_t gpa = (front->ram_used + align - 1) & ~(align - 1);
+
+	if (gpa + bytes > front->options.ram_bytes)
+		front_bail("guest RAM is used up");
+	front->ram_used = gpa + bytes;
+	return gpa;
+}
+
+/* --- requests -------------------------------------------------------------------------- */
+
+static void fill(struct vring_desc *desc, const struct front_buf *buf,
+		 uint16_t flags)
+{
+	desc->addr = buf->gpa;
+	desc->len = buf->len;
+	desc->flags = flags;
+}
+
+/* nr buffers through the table of the head; the chain is one descriptor. */
+static int add_indirect(struct front_queue *queue,
+			const struct front_buf *out, unsigned int nr_out,
+			const struct front_buf *in, unsigned int nr_in)
+{
+	unsigned int nr = nr_out + nr_in;
+	uint16_t head = queue->free_head;
+	struct vring_desc *table = &queue->tables[head * FRONT_TABLE];
+
+	if (nr > FRONT_TABLE || queue->nr_free == 0)
+		return -ENOSPC;
+	for (unsigned int i = 0; i < nr; i++) {
+		bool is_in = i >= nr_out;
+
+		fill(&table[i], is_in ? &in[i - nr_out] : &out[i],
+		     (uint16_t)((i + 1 < nr ? VRING_DESC_F_NEXT : 0) |
+				(is_in ? VRING_DESC_F_WRITE : 0)));
+		table[i].next = (uint16_t)(i + 1);
+	}
+	queue->free_head = queue->desc[head].next;
+	queue->nr_free--;
+	queue->desc[head].addr = queue->tables_gpa +
+				 (uint64_t)head * FRONT_TABLE * sizeof(*table);
+	queue->desc[head].len = (uint32_t)(nr * sizeof(*table));
+	queue->desc[head].flags = VRING_DESC_F_INDIRECT;
+	return head;
+}
+
+static int add_direct(struct front_queue *queue, const struct front_buf *out,
+		      unsigned int nr_out, const struct front_buf *in,
+		      unsigned int nr_in)
+{
+	unsigned int nr = nr_out + nr_in;
+	uint16_t head = queue->free_head;
+	uint16_t at = head;
+
+	if (nr > queue->nr_free)
+		return -ENOSPC;
+	for (unsigned int i = 0; i < nr; i++) {
+		bool is_in = i >= nr_out;
+
+		fill(&queue->desc[at], is_in ? &in[i - nr_out] : &out[i],
+		     (uint16_t)((i + 1 < nr ? VRING_DESC_F_NEXT : 0) |
+				(is_in ? VRING_DESC_F_WRITE : 0)));
+		at = queue->desc[at].next;
+	}
+	queue->free_head = at;
+	queue->nr_free = (uint16_t)(queue->nr_free - nr);
+	return head;
+}
+
+void front_offer_head(struct front_queue *queue, uint16_t head)
+{
+	queue->avail->ring[queue->next_avail % queue->size] = head;
+	queue->next_avail++;
+}
+
+int front_add(struct front_queue *queue, const struct front_buf *out,
+	      unsigned int nr_out, const struct front_buf *in,
+	      unsigned int nr_in, void *cookie)
+{
+	int head = queue->indirect && nr_out + nr_in > 1 ?
+		add_indirect(queue, out, nr_out, in, nr_in) :
+		add_direct(queue, out, nr_out, in, nr_in);
+
+	if (head < 0)
+		return head;
+	queue->cookies[head] = cookie;
+	front_offer_head(queue, (uint16_t)head);
+	return head;
+}
+
+void front_kick(struct front_queue *queue)
+{
+	uint16_t old = queue->shown_avail;
+	uint64_t one = 1;
+	bool kick;
+
+	if (old == queue->next_avail)
+		return;
+	__atomic_store_n(&queue->avail->idx, queue->next_avail,
+			 __ATOMIC_RELEASE);
+	queue->shown_avail = queue->next_avail;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (queue->event_idx) {
+		const volatile uint16_t *event = (const volatile uint16_t *)
+			&queue->used->ring[queue->size];
+
+		kick = vring_need_event(*event, queue->next_avail, old);
+	} else {
+		const volatile __virtio16 *flags = &queue->used->flags;
+
+		kick = !(*flags & VRING_USED_F_NO_NOTIFY);
+	}
+	if (!kick)
+		return;
+	queue->nr_kicks++;
+	if (write(queue->kick_fd, &one, sizeof(one)) != sizeof(one))
+		front_bail("kick: %s", strerror(errno));
+}
+
+/* The head's descriptors are free again. */
+static void release(struct front_queue *queue, uint16_t head)
+{
+	uint16_t at = head;
+	uint16_t nr = 1;
+
+	while (queue->desc[at].flags & VRING_DESC_F_NEXT) {
+		at = queue->desc[at].next;
+		nr++;
+	}
+	queue->desc[at].next = queue->free_head;
+	queue->free_head = head;
+	queue->nr_free = (uint16_t)(queue->nr_free + nr);
+}
+
+bool front_take(struct front_queue *queue, void **cookie, uint32_t *written)
+{
+	struct vring_used_elem done;
+
+	if (__atomic_load_n(&queue->used->idx, __ATOMIC_ACQUIRE) ==
+	    queue->next_used)
+		return false;
+	done = queue->used->ring[queue->next_used % queue->size];
+	queue->next_used++;
+	if (done.id >= queue->size)
+		front_bail("used ring: head %u of %u", done.id, queue->size);
+	if (cookie)
+		*cookie = queue->cookies[done.id];
+	if (written)
+		*written = done.len;
+	release(queue, (uint16_t)done.id);
+	/* Ask for a call at the next completion. */
+	if (queue->event_idx && !queue->front->options.no_calls)
+		*(volatile uint16_t *)&queue->avail->ring[queue->size] =
+			queue->next_used;
+	return true;
+}
+
+bool front_take_wait(struct front_queue *queue, void **cookie,
+		     uint32_t *written, int timeout_ms)
+{
+	long long deadline_ms = fdmsg_now_ms() + timeout_ms;
+
+	while (!front_take(queue, cookie, written)) {
+		if (fdmsg_now_ms() > deadline_ms)
+			return false;
+		usleep(50);
+	}
+	return true;
+}
+
+static bool eventfd_fired(int fd)
+{
+	uint64_t count;
+
+	return read(fd, &count, sizeof(count)) == sizeof(count);
+}
+
+bool front_called(struct front_queue *queue)
+{
+	return eventfd_fired(queue->call_fd);
+}
+
+bool front_erred(struct front_queue *queue)
+{
+	return eventfd_fired(queue->err_fd);
+}
