@@ -90,11 +90,13 @@ static void reason_write(const struct kvm_run *run, int run_errno,
 
 static void hex_write(const uint8_t *bytes, unsigned int nr, char *hex)
 {
-	hex[0] = '\0';
-	for (unsigned int i = 0; i < nr; i++)
-		sprintf(hex + 3 * i, "%s%02x", i ? " " : "", bytes[i]);
+	size_t len = 0;
+
 	if (nr == 0)
-		strcpy(hex, "?");
+		snprintf(hex, HEX_MAX, "?");
+	for (unsigned int i = 0; i < nr; i++)
+		len += (size_t)snprintf(hex + len, HEX_MAX - len, "%s%02x",
+					i ? " " : "", bytes[i]);
 }
 
 /* The bytes at the linear address of RIP, as the guest maps it. */

@@ -296,16 +296,16 @@ int vhost_front_start(struct vhost_front *front, uint64_t acked_features)
 
 int vhost_front_stop(struct vhost_front *front)
 {
-	int err = 0;
+	int err = front->started && front->link_fd < 0 ? -ENOTCONN : 0;
 
 	begin(front);
-	for (uint32_t i = 0; i < front->nr_queues; i++) {
+	for (uint32_t i = 0; i < VHOST_FRONT_MAX_QUEUES; i++) {
 		union vhost_user_payload payload = { .state.index = i };
 
 		if (!front->queue[i].ready)
 			continue;
 		front->queue[i].ready = false;
-		if (!front->started || err)
+		if (!front->started || err || i >= front->nr_queues)
 			continue;
 		/* vhost-user: GET_VRING_BASE stops the ring, drained */
 		err = front_ask(front, VHOST_USER_GET_VRING_BASE, &payload,

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest: one way out of the guest per run, named by the command line.  Prints
+ * what it saw on COM1; the test compares.
+ */
+#include "tests/guest/lib.h"
+#include "vmm-core/layout.h"
+
+#define PORT_NOBODY	0x2f8
+#define MMIO_NOBODY	0xd0000000u	/* where a BAR could be, and is none */
+#define SERIAL_SCRATCH	(PORT_SERIAL + 7)
+
+#define PM1_STATUS	PORT_PM1_EVENT
+#define PM1_ENABLE	(PORT_PM1_EVENT + 2)
+#define PM1_POWER_BUTTON	(1u << 8)
+
+#define LOOKS		2000000u
+
+/* Every width at a port where nothing is, and one that is nested. */
+static void port_sizes(void)
+{
+	out8(PORT_NOBODY, 1);
+	out16(PORT_NOBODY, 2);
+	out32(PORT_NOBODY, 3);
+	put_value("in8", in8(PORT_NOBODY));
+	put_value("in16", in16(PORT_NOBODY));
+	put_value("in32", in32(PORT_NOBODY));
+	put_value("reset", in8(PORT_RESET));
+	out32(0xcf8, 0x80000000);
+	put_value("cf8", in32(0xcf8));
+	put_value("bridge", in16(0xcfc) != 0xffff);
+}
+
+static void port_string(void)
+{
+	static const char text[] = "string of bytes\n";
+	const char *from = text;
+	unsigned long count = sizeof(text) - 1;
+	uint8_t in[4] = { 0 };
+	uint8_t *to = in;
+
+	__asm__ volatile("rep outsb" : "+S"(from), "+c"(count)
+			 : "d"(PORT_SERIAL) : "memory");
+	count = 3;
+	__asm__ volatile("rep insb" : "+D"(to), "+c"(count)
+			 : "d"(PORT_NOBODY) : "memory");
+	put_value("in", in[0] | in[1] << 8 | in[2] << 16 | in[3] << 24);
+}
+
+static void memory_sizes(void)
+{
+	mmio_write8(MMIO_NOBODY, 1);
+	mmio_write16(MMIO_NOBODY, 1);
+	mmio_write32(MMIO_NOBODY, 1);
+	mmio_write64(MMIO_NOBODY, 1);
+	put_value("read8", mmio_read8(MMIO_NOBODY));
+	put_value("read16", mmio_read16(MMIO_NOBODY));
+	put_value("read32", mmio_read32(MMIO_NOBODY));
+	put_value("read64", mmio_read64(MMIO_NOBODY));
+	/* Across the end of a page: KVM splits it. */
+	put_value("split", mmio_read32(MMIO_NOBODY + 0xffe));
+	put_value("ecam", mmio_read16(PCI_ECAM_BASE) != 0xffff);
+}
+
+/* An IDT of limit 0: the first exception finds no handler, nor the second. */
+static void triple_fault(void)
+{
+	static const struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) none = { 0, 0 };
+
+	__asm__ volatile("lidt %0; ud2" :: "m"(none));
+}
+
+/* An instruction that no KVM can emulate, on memory that makes it emulate. */
+static void unknown(void)
+{
+	__asm__ volatile("fxrstor64 (%0)" :: "r"((uint64_t)MMIO_NOBODY));
+}
+
+static void power_button(void)
+{
+	uint32_t looks = LOOKS;
+
+	out16(PM1_ENABLE, PM1_POWER_BUTTON);
+	put_value("status", in16(PM1_STATUS));
+	put("armed\n");
+	while (!(in16(PM1_STATUS) & PM1_POWER_BUTTON) && looks)
+		looks--;
+	put_value("pressed", in16(PM1_STATUS));
+	out16(PM1_STATUS, PM1_POWER_BUTTON);
+	put_value("cleared", in16(PM1_STATUS));
+	put_value("control", in16(PORT_PM1_CONTROL));
+}
+
+/* I/O APIC, Intel 82093AA: pin to vector 0x40, level or edge, unmasked. */
+static void ioapic_route(unsigned int pin, uint32_t low)
+{
+	mmio_write32(IOAPIC_BASE, 0x10 + 2 * pin + 1);
+	mmio_write32(IOAPIC_BASE + 0x10, 0);
+	mmio_write32(IOAPIC_BASE, 0x10 + 2 * pin);
+	mmio_write32(IOAPIC_BASE + 0x10, low);
+}
+
+static void sci(void)
+{
+	lapic_enable();
+	ioapic_route(IRQ_SCI, 1 << 15 | 0x41);
+	out16(PM1_ENABLE, PM1_POWER_BUTTON);
+	put("armed\n");
+	put_value("sci", (uint64_t)irq_wait(0x41, LOOKS));
+}
+
+static void serial_interrupt(void)
+{
+	lapic_enable();
+	ioapic_route(IRQ_SERIAL, 0x42);
+	put("armed\n");
+	put_value("irq", (uint64_t)irq_wait(0x42, LOOKS));
+}
+
+static void pvpanic(void)
+{
+	put_value("events", in8(PORT_PVPANIC));
+	out8(PORT_PVPANIC, 1);
+	put("still here\n");
+}
+
+static void reset(void)
+{
+	out8(PORT_RESET, 2);	/* system reset, not yet */
+	put("not yet\n");
+	out8(PORT_RESET, RESET_VALUE);
+}
+
+/* Only the type and the bit together are S5. */
+static void sleep_other(void)
+{
+	out16(PORT_PM1_CONTROL, SLEEP_TYPE_S5 << 10);
+	out16(PORT_PM1_CONTROL, 1 << 10 | 1 << 13);
+	put("awake\n");
+}
+
+static void print_cpuid(void)
+{
+	uint32_t regs[4];
+
+	cpuid(1, 0, regs);
+	put_value("hypervisor", regs[2] >> 31);
+	put_value("apic", regs[1] >> 24);
+	cpuid(0x40000000, 0, regs);
+	put_value("timing leaf", regs[0] >= 0x40000010);
+	cpuid(0x40000010, 0, regs);
+	put_value("has khz", regs[0] > 100000);
+}
+
+static void halted(void)
+{
+	put("halting\n");
+	halt();
+}
+
+static void nothing(void)
+{
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} scenarios[] = {
+	{ "ports", port_sizes },
+	{ "string", port_string },
+	{ "mmio", memory_sizes },
+	{ "triple", triple_fault },
+	{ "unknown", unknown },
+	{ "button", power_button },
+	{ "sci", sci },
+	{ "serial", serial_interrupt },
+	{ "pvpanic", pvpanic },
+	{ "reset", reset },
+	{ "sleep", sleep_other },
+	{ "cpuid", print_cpuid },
+	{ "halt", halted },
+	{ "off", nothing },
+};
+
+void guest_main(const char *cmdline)
+{
+	for (size_t i = 0; i < sizeof(scenarios) / sizeof(*scenarios); i++)
+		if (text_equal(cmdline, scenarios[i].name))
+			scenarios[i].run();
+	put("done\n");
+	power_off();
+}

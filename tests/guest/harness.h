@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Plays the supervisor for one core process: gives birth to it without a
+ * jail, answers its COM1, collects its events, its log and what the guest
+ * printed.  For tests and benchmarks; single-threaded.
+ */
+#ifndef TESTS_GUEST_HARNESS_H
+#define TESTS_GUEST_HARNESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ipc/life.h"
+#include "ipc/pages.h"
+
+#define VM_TEXT_MAX	65536	/* bytes kept of serial output, and of the log */
+#define VM_MAX_EVENTS	64
+
+/* A back-end that the test has connected: its end for the core. */
+struct vm_device {
+	enum life_role role;
+	const char *name;
+	unsigned int nr_queues;
+	int link_fd;		/* taken by vm_start() */
+};
+
+struct vm_options {
+	const char *kernel;	/* path; required */
+	const char *initrd;	/* path, or NULL */
+	const char *cmdline;	/* NULL: empty */
+	uint64_t ram_bytes;	/* 0: 32 MiB */
+	unsigned int nr_vcpus;	/* 0: 1 */
+	bool no_serial;
+	bool echo;		/* serial output and log to stdout, as comments */
+	struct vm_device devices[LIFE_MAX_DEVICES - 1];
+	unsigned int nr_devices;
+};
+
+struct vm {
+	pid_t pid;		/* 0: reaped */
+	int wait_status;	/* of waitpid(2), once reaped */
+	int life_fd;
+	int serial_fd;		/* harness's end of COM1's channel, or -1 */
+	int serial_irq_fd;	/* eventfd that raises GSI 4, or -1 */
+	int log_fd;
+	bool echo;
+	struct stats_page *stats;
+	struct life_core_event events[VM_MAX_EVENTS];
+	unsigned int nr_events;
+	bool ready;
+	char failed[LIFE_TEXT_MAX];	/* LIFE_FAILED, or empty */
+	char serial[VM_TEXT_MAX];
+	unsigned int serial_len;
+	char log[VM_TEXT_MAX];
+	unsigned int log_len;
+};
+
+/*
+ * Start the core of $BULKHEAD_BUILD (default "build") with all that it needs
+ * to run the guest.  A failure of the harness itself ends the program.
+ */
+struct vm *vm_start(const struct vm_options *options);
+
+/* NULL when it does not come within timeout_ms or the core ends before. */
+const struct life_core_event *vm_wait_event(struct vm *vm,
+					    enum life_core_event_kind kind,
+					    int timeout_ms);
+/* The guest prints text, anywhere since its start. */
+bool vm_wait_text(struct vm *vm, const char *text, int timeout_ms);
+/* Exit status, 128 + signal, or -1 if it is still alive after timeout_ms. */
+int vm_wait_exit(struct vm *vm, int timeout_ms);
+
+/* Send a message without payload or fds. */
+void vm_send(struct vm *vm, enum life_type type);
+/* COM1's interrupt, one edge. */
+void vm_serial_irq(struct vm *vm);
+
+/* Kill what is left, reap, free. */
+void vm_end(struct vm *vm);
+
+/* --- TAP --------------------------------------------------------------------- */
+
+bool tap_ok(bool passed, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void tap_skip(const char *why, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* What the VM said, as comments, after a failure. */
+void tap_show(const struct vm *vm);
+/* The plan.  Return: exit status of the program. */
+int tap_end(void);
+
+/* Whether /dev/kvm can be opened; why not goes into *why. */
+bool kvm_usable(const char **why);
+
+/* $BULKHEAD_BUILD/name; in a buffer of its own that the next call reuses. */
+const char *build_path(const char *name);
+
+#endif
