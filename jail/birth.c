@@ -36,6 +36,28 @@ uid_t birth_uid(pid_t supervisor_pid, unsigned int index)
 	return UID_BASE + (uid_t)supervisor_pid * UIDS_PER_SUPERVISOR + index;
 }
 
+/* Return: 0 readable, or -ETIMEDOUT, -errno. */
+static int wait_readable(int fd, int timeout_ms)
+{
+	long long deadline_ms = fdmsg_now_ms() + timeout_ms;
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+	long long left_ms = timeout_ms;
+	int nr;
+
+	for (;;) {
+		nr = poll(&pollfd, 1, timeout_ms < 0 ? -1 : (int)left_ms);
+		if (nr > 0)
+			return 0;
+		if (nr == 0)
+			return -ETIMEDOUT;
+		if (errno != EINTR)
+			return -errno;
+		left_ms = deadline_ms - fdmsg_now_ms();
+		if (left_ms < 0)
+			left_ms = 0;
+	}
+}
+
 /* The end of a birth that failed; the child's last trace is its text. */
 static int birth_failed(struct birth_child *child, enum birth_stage stage,
 			int err)
@@ -123,6 +145,47 @@ static int birth_map(const struct birth_spec *spec, pid_t pid, bool privileged)
 	return proc_write(pid, "gid_map", gids);
 }
 
+/*
+ * Take what the child says on stage_fd, which is readable.
+ * Return: 0 end-of-file, it runs its program; or the errno of a failure, and
+ * then stage is set if the child named one.
+ */
+static int stage_take_failure(int stage_fd, enum birth_stage *stage)
+{
+	struct birth_failure failure;
+	ssize_t len;
+
+	len = read(stage_fd, &failure, sizeof(failure));
+	/* It ended before it read BIRTH_GO; what it wrote is still there. */
+	if (len < 0 && errno == ECONNRESET) {
+		len = read(stage_fd, &failure, sizeof(failure));
+		if (len == 0)
+			return ECONNRESET;
+	}
+	if (len == 0)
+		return 0;
+	/* Our own code wrote it, but it is a message from a child. */
+	if (len != sizeof(failure) || failure.stage >= BIRTH_NR_STAGES ||
+	    failure.err <= 0)
+		return EPROTO;
+	*stage = failure.stage;
+	return failure.err;
+}
+
+/*
+ * The ids could not be mapped.  If that is because the child ended, what it
+ * has written before tells the cause.
+ */
+static int birth_map_failed(struct birth_child *child, int err)
+{
+	enum birth_stage stage = BIRTH_STAGE_MAP;
+	int child_err = 0;
+
+	if (wait_readable(child->stage_fd, 0) == 0)
+		child_err = stage_take_failure(child->stage_fd, &stage);
+	return birth_failed(child, stage, child_err ? child_err : err);
+}
+
 /* Clone, and in the child go on to the stages. */
 static int birth_fork(const struct birth_spec *spec, struct birth_child *child,
 		      bool privileged, int child_fd, int parent_pidfd)
@@ -168,56 +231,26 @@ int birth_begin(const struct birth_spec *spec, struct birth_child *child)
 		return birth_failed(child, BIRTH_STAGE_CLONE, -err);
 	err = birth_map(spec, child->pid, privileged);
 	if (err)
-		return birth_failed(child, BIRTH_STAGE_MAP, -err);
+		return birth_map_failed(child, -err);
 	/* A child that is gone already is birth_wait_exec()'s to find. */
 	(void)send(child->stage_fd, &go, sizeof(go), MSG_NOSIGNAL);
 	return 0;
 }
 
-/* Return: 0 readable, or -ETIMEDOUT, -errno. */
-static int wait_readable(int fd, int timeout_ms)
-{
-	long long deadline_ms = fdmsg_now_ms() + timeout_ms;
-	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
-	long long left_ms = timeout_ms;
-	int nr;
-
-	for (;;) {
-		nr = poll(&pollfd, 1, timeout_ms < 0 ? -1 : (int)left_ms);
-		if (nr > 0)
-			return 0;
-		if (nr == 0)
-			return -ETIMEDOUT;
-		if (errno != EINTR)
-			return -errno;
-		left_ms = deadline_ms - fdmsg_now_ms();
-		if (left_ms < 0)
-			left_ms = 0;
-	}
-}
-
 int birth_wait_exec(struct birth_child *child, int timeout_ms)
 {
-	struct birth_failure failure;
-	ssize_t len;
+	enum birth_stage stage = BIRTH_STAGE_RELEASE;
 	int err;
 
 	err = wait_readable(child->stage_fd, timeout_ms);
 	if (err)
-		return birth_failed(child, BIRTH_STAGE_RELEASE, -err);
-	len = read(child->stage_fd, &failure, sizeof(failure));
-	if (len == 0) {
-		close(child->stage_fd);
-		child->stage_fd = -1;
-		return 0;
-	}
-	if (len < 0)	/* ECONNRESET: killed before it was let go */
-		return birth_failed(child, BIRTH_STAGE_RELEASE, errno);
-	/* Our own code wrote it, but it is a message from a child. */
-	if (len != sizeof(failure) || failure.stage >= BIRTH_NR_STAGES ||
-	    failure.err <= 0)
-		return birth_failed(child, BIRTH_STAGE_RELEASE, EPROTO);
-	return birth_failed(child, failure.stage, failure.err);
+		return birth_failed(child, stage, -err);
+	err = stage_take_failure(child->stage_fd, &stage);
+	if (err)
+		return birth_failed(child, stage, err);
+	close(child->stage_fd);
+	child->stage_fd = -1;
+	return 0;
 }
 
 void birth_kill(const struct birth_child *child)
