@@ -178,6 +178,8 @@ $(eval $(call test,tests/unit/test_uart,tests/unit/test_uart.c devproc/uart.c,$(
 $(eval $(call test,tests/unit/test_chardev,tests/unit/test_chardev.c devproc/chardev.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_regchan,tests/wire/test_regchan.c ipc/regchan.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_serial,tests/wire/test_serial.c tests/wire/child.c ipc/regchan.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/wire/test_console,tests/wire/test_console.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
+$(eval $(call test,tests/wire/test_rng,tests/wire/test_rng.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 
 # The probe goes into jails, so it is linked like the processes that do.
 JAIL_ATTEMPTS := tests/jail/attempts.c tests/jail/ring.c \
