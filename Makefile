@@ -174,6 +174,7 @@ CHECK := -lcheck -lsubunit -lm -lrt
 $(eval $(call test,tests/unit/test_fdmsg,tests/unit/test_fdmsg.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_life,tests/unit/test_life.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_log,tests/unit/test_log.c ipc/log.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_config,tests/unit/test_config.c $(CLI_CONFIG),-linih $(CHECK)))
 $(eval $(call test,tests/unit/test_uart,tests/unit/test_uart.c devproc/uart.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_chardev,tests/unit/test_chardev.c devproc/chardev.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_regchan,tests/wire/test_regchan.c ipc/regchan.c ipc/fdmsg.c,$(CHECK)))
@@ -190,11 +191,37 @@ JAIL_ATTEMPTS := tests/jail/attempts.c tests/jail/ring.c \
 JAIL_PROBE := tests/jail/probe.c $(JAIL_ATTEMPTS) ipc/log.c ipc/fdmsg.c $(CONFINE)
 $(eval $(call program,tests/jail/probe,$(JAIL_PROBE),-luring -lcap))
 
-JAIL_TEST := tests/jail/harness.c tests/jail/tap.c ipc/log.c ipc/fdmsg.c $(JAIL)
+JAIL_TEST := tests/jail/harness.c tests/tap.c ipc/log.c ipc/fdmsg.c $(JAIL)
 $(eval $(call test,tests/jail/test_break_out,tests/jail/test_break_out.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap))
 $(eval $(call test,tests/jail/test_birth,tests/jail/test_birth.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap))
 $(eval $(call test,tests/jail/test_stages,tests/jail/test_stages.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap -lseccomp))
 $(O)/tests/jail/test_break_out $(O)/tests/jail/test_birth $(O)/tests/jail/test_stages: | $(O)/tests/jail/probe
+
+# Bare-metal guests: what KVM's instruction emulator can run (tests/guest/lib.h).
+GUEST_FLAGS := -std=gnu11 -I. -O1 -ffreestanding -fno-pie -mno-red-zone \
+	-mgeneral-regs-only -mcmodel=kernel -fno-stack-protector \
+	-fcf-protection=none -fno-asynchronous-unwind-tables $(WARN) \
+	-nostdlib -static -no-pie -Wl,-T,tests/guest/guest.lds \
+	-Wl,--build-id=none -Wl,-z,noexecstack
+# $(call guest,NAME,SOURCES): $(O)/tests/guest/NAME.guest
+define guest
+$(O)/tests/guest/$(1).guest: $(2) tests/guest/guest.lds tests/guest/lib.h vmm-core/layout.h
+	$$(call say,GUEST,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(GUEST_FLAGS) -o $$@ $(2)
+GUESTS += $(O)/tests/guest/$(1).guest
+endef
+
+GUEST_LIB := tests/guest/start.S tests/guest/lib.c
+$(eval $(call guest,first,tests/guest/first.S))
+$(eval $(call guest,exits,tests/guest/exits.c $(GUEST_LIB)))
+$(eval $(call guest,smp,tests/guest/smp.c $(GUEST_LIB)))
+
+GUEST_TEST := tests/guest/harness.c tests/tap.c ipc/log.c ipc/fdmsg.c ipc/life.c \
+	ipc/regchan.c
+$(eval $(call test,tests/guest/test_exits,tests/guest/test_exits.c $(GUEST_TEST)))
+$(eval $(call test,tests/guest/test_smp,tests/guest/test_smp.c $(GUEST_TEST)))
+$(O)/tests/guest/test_exits $(O)/tests/guest/test_smp: | $(GUESTS) $(O)/bulkhead-core
 
 tests: all $(TESTS)
 
