@@ -16,9 +16,13 @@
 #include "ipc/inherit.h"
 #include "ipc/log.h"
 
+#define LOCK_TRIES	50
+#define LOCK_PAUSE_US	20000
+
 /*
  * One writer, or any number of readers.  The lock belongs to the open file
- * description, so it lasts as long as any process has this fd.
+ * description, so it lasts as long as anything has this fd; io_uring lets go
+ * of a file only some time after its process has ended, hence the patience.
  */
 static int lock(int fd, const char *path, bool read_only)
 {
@@ -27,8 +31,13 @@ static int lock(int fd, const char *path, bool read_only)
 		.l_whence = SEEK_SET,
 	};
 
-	if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
-		return 0;
+	for (int tries = 0; tries < LOCK_TRIES; tries++) {
+		if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			break;
+		usleep(LOCK_PAUSE_US);
+	}
 	if (errno == EAGAIN || errno == EACCES) {
 		log_err("image %s is locked by another process; end that one first, or use a copy",
 			path);
