@@ -202,7 +202,8 @@ GUEST_FLAGS := -std=gnu11 -I. -O1 -ffreestanding -fno-pie -mno-red-zone \
 	-mgeneral-regs-only -mcmodel=kernel -fno-stack-protector \
 	-fcf-protection=none -fno-asynchronous-unwind-tables $(WARN) \
 	-nostdlib -static -no-pie -Wl,-T,tests/guest/guest.lds \
-	-Wl,--build-id=none -Wl,-z,noexecstack
+	-Wl,--build-id=none -Wl,-z,noexecstack \
+	-Wl,--no-warn-rwx-segments
 # $(call guest,NAME,SOURCES): $(O)/tests/guest/NAME.guest
 define guest
 $(O)/tests/guest/$(1).guest: $(2) tests/guest/guest.lds tests/guest/lib.h vmm-core/layout.h

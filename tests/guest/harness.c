@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,10 +30,8 @@
 
 static int must(int result, const char *what)
 {
-	if (result < 0) {
-		printf("Bail out! harness: %s: %s\n", what, strerror(errno));
-		exit(EXIT_FAILURE);
-	}
+	if (result < 0)
+		tap_bail_out("%s: %s", what, strerror(errno));
 	return result;
 }
 
@@ -257,6 +254,8 @@ static bool take_life(struct vm *vm)
 		return false;
 	if (msg.type == LIFE_READY)
 		vm->ready = true;
+	else if (msg.type == LIFE_PONG)
+		vm->pong = msg.u.ping.cookie;
 	else if (msg.type == LIFE_FAILED)
 		memcpy(vm->failed, msg.u.text.text, sizeof(vm->failed));
 	else if (msg.type == LIFE_CORE_EVENT && vm->nr_events < VM_MAX_EVENTS)
@@ -366,45 +365,20 @@ void vm_end(struct vm *vm)
 	free(vm);
 }
 
-/* --- TAP --------------------------------------------------------------------------- */
-
-static unsigned int tap_nr;
-static unsigned int tap_failed;
-
-bool tap_ok(bool passed, const char *fmt, ...)
-{
-	va_list args;
-
-	printf("%s %u - ", passed ? "ok" : "not ok", ++tap_nr);
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	putchar('\n');
-	tap_failed += !passed;
-	fflush(stdout);
-	return passed;
-}
-
-void tap_skip(const char *why, const char *fmt, ...)
-{
-	va_list args;
-
-	printf("ok %u - ", ++tap_nr);
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	printf(" # SKIP %s\n", why);
-}
+/* --- for people ---------------------------------------------------------------- */
 
 static void show_lines(const char *what, const char *text)
 {
 	printf("# %s: ", what);
 	for (; *text; text++)
-		printf(*text == '\n' && text[1] ? "\n#   " : "%c", *text);
+		if (*text == '\n' && text[1])
+			fputs("\n#   ", stdout);
+		else
+			putchar(*text);
 	putchar('\n');
 }
 
-void tap_show(const struct vm *vm)
+void vm_show(const struct vm *vm)
 {
 	printf("# ready %d, wait status 0x%x, system call %u\n", vm->ready,
 	       (unsigned int)vm->wait_status, vm->stats->last_word.nr);
@@ -414,12 +388,6 @@ void tap_show(const struct vm *vm)
 	show_lines("failed", vm->failed);
 	show_lines("serial", vm->serial);
 	show_lines("log", vm->log);
-}
-
-int tap_end(void)
-{
-	printf("1..%u\n", tap_nr);
-	return tap_failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 bool kvm_usable(const char **why)

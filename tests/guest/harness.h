@@ -13,6 +13,7 @@
 
 #include "ipc/life.h"
 #include "ipc/pages.h"
+#include "tests/tap.h"
 
 #define VM_TEXT_MAX	65536	/* bytes kept of serial output, and of the log */
 #define VM_MAX_EVENTS	64
@@ -49,6 +50,7 @@ struct vm {
 	struct life_core_event events[VM_MAX_EVENTS];
 	unsigned int nr_events;
 	bool ready;
+	uint64_t pong;		/* cookie of the last one */
 	char failed[LIFE_TEXT_MAX];	/* LIFE_FAILED, or empty */
 	char serial[VM_TEXT_MAX];
 	unsigned int serial_len;
@@ -79,16 +81,8 @@ void vm_serial_irq(struct vm *vm);
 /* Kill what is left, reap, free. */
 void vm_end(struct vm *vm);
 
-/* --- TAP --------------------------------------------------------------------- */
-
-bool tap_ok(bool passed, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-void tap_skip(const char *why, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-/* What the VM said, as comments, after a failure. */
-void tap_show(const struct vm *vm);
-/* The plan.  Return: exit status of the program. */
-int tap_end(void);
+/* What the VM said, as TAP comments, after a failure. */
+void vm_show(const struct vm *vm);
 
 /* Whether /dev/kvm can be opened; why not goes into *why. */
 bool kvm_usable(const char **why);

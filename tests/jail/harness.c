@@ -47,7 +47,7 @@ static void must(bool ok, const char *what)
 	if (ok)
 		return;
 	snprintf(text, sizeof(text), "%s: %s", what, strerror(errno));
-	tap_bail_out(text);
+	tap_bail_out("%s", text);
 }
 
 /* A terminal with a session on it, as the one that a user sits at. */
@@ -220,7 +220,7 @@ void harness_birth(enum probe_policy policy, struct birth_child *child)
 	harness_spec(policy, &spec);
 	if (birth_begin(&spec, child) != 0 ||
 	    birth_wait_exec(child, HARNESS_TIMEOUT_MS) != 0)
-		tap_bail_out(child->why);
+		tap_bail_out("%s", child->why);
 }
 
 static noreturn void exec_alone(const struct birth_spec *spec)

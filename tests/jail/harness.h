@@ -4,23 +4,13 @@
 #define TESTS_JAIL_HARNESS_H
 
 #include <stdbool.h>
-#include <stdnoreturn.h>
 
 #include "jail/birth.h"
 #include "tests/jail/probe.h"
+#include "tests/tap.h"
 
 #define HARNESS_TIMEOUT_MS	10000
 #define HARNESS_IMAGE_BYTES	65536
-
-/* One line of TAP; true: ok. */
-void tap_result(bool ok, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-void tap_skip(const char *reason, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-/* "1..N".  Return: exit status. */
-int tap_end(void);
-/* Not a result of what is tested: the test itself cannot go on. */
-noreturn void tap_bail_out(const char *what);
 
 /*
  * Make everything that probes are given and everything they try to reach:

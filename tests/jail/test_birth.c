@@ -149,7 +149,7 @@ static void test_overlapping_fds(void)
 		};
 	if (birth_begin(&spec, &child) != 0 ||
 	    birth_wait_exec(&child, HARNESS_TIMEOUT_MS) != 0)
-		tap_bail_out(child.why);
+		tap_bail_out("%s", child.why);
 	harness_wait_state(page, PROBE_STATE_CONFINED);
 	for (int i = 0; i < 3; i++)
 		same &= fstat(fds[i], &st) == 0 && page->report.fd_inode[

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TAP for the jail tests. */
+/* See tap.h. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/jail/harness.h"
+#include "tests/tap.h"
 
 static unsigned int nr_results;
 static unsigned int nr_failed;
@@ -17,7 +17,7 @@ static void tap_line(bool ok, const char *fmt, va_list args)
 	vprintf(fmt, args);
 }
 
-void tap_result(bool ok, const char *fmt, ...)
+bool tap_result(bool ok, const char *fmt, ...)
 {
 	va_list args;
 
@@ -26,6 +26,7 @@ void tap_result(bool ok, const char *fmt, ...)
 	va_end(args);
 	putchar('\n');
 	fflush(stdout);
+	return ok;
 }
 
 void tap_skip(const char *reason, const char *fmt, ...)
@@ -45,8 +46,14 @@ int tap_end(void)
 	return nr_failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-noreturn void tap_bail_out(const char *what)
+noreturn void tap_bail_out(const char *fmt, ...)
 {
-	printf("Bail out! %s\n", what);
+	va_list args;
+
+	fputs("Bail out! ", stdout);
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	putchar('\n');
 	exit(EXIT_FAILURE);
 }

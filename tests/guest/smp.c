@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest: wakes the other vCPUs by INIT and SIPI (SDM volume 3, 8.4.4) and
+ * prints what each of them says its APIC id is, from real mode.
+ */
+#include "tests/guest/lib.h"
+#include "vmm-core/layout.h"
+
+#define TRAMPOLINE	0x8000u
+#define MAILBOX		0x9000u		/* a byte per APIC id */
+#define LOOKS		3000000u
+
+#define LAPIC_ICR_LOW	0x300
+#define LAPIC_ICR_HIGH	0x310
+#define ICR_INIT	0x4500u		/* assert, INIT */
+#define ICR_SIPI	0x4600u		/* assert, start-up; page in the low byte */
+
+extern const char ap_start[];
+extern const char ap_end[];
+
+/* 16-bit code: mailbox[APIC id] = APIC id + 1, then sleep. */
+__asm__(".section .rodata\n"
+	".code16\n"
+	"ap_start:\n"
+	"	movl $1, %eax\n"
+	"	cpuid\n"
+	"	shrl $24, %ebx\n"
+	"	movw $0x900, %ax\n"
+	"	movw %ax, %ds\n"
+	"	movb %bl, %al\n"
+	"	incb %al\n"
+	"	movb %al, (%bx)\n"
+	"1:	hlt\n"
+	"	jmp 1b\n"
+	"ap_end:\n"
+	".code64\n"
+	".text\n");
+
+static void ipi(uint32_t apic_id, uint32_t low)
+{
+	mmio_write32(LAPIC_BASE + LAPIC_ICR_HIGH, apic_id << 24);
+	mmio_write32(LAPIC_BASE + LAPIC_ICR_LOW, low);
+}
+
+static int ap_wake(uint32_t apic_id)
+{
+	ipi(apic_id, ICR_INIT);
+	ipi(apic_id, ICR_SIPI | TRAMPOLINE >> 12);
+	for (uint32_t i = 0; i < LOOKS; i++)
+		if (mmio_read8(MAILBOX + apic_id) == apic_id + 1)
+			return 1;
+	return 0;
+}
+
+void guest_main(const char *cmdline)
+{
+	uint32_t nr = (uint32_t)(cmdline[0] - '0');
+	uint32_t regs[4];
+
+	for (long i = 0; i < ap_end - ap_start; i++)
+		mmio_write8(TRAMPOLINE + (uint64_t)i, (uint8_t)ap_start[i]);
+	lapic_enable();
+	cpuid(1, 0, regs);
+	put_value("logical", regs[1] >> 16 & 0xff);
+	for (uint32_t id = 1; id < nr; id++)
+		put_value("woke", (uint64_t)ap_wake(id));
+	put_value("nobody", mmio_read8(MAILBOX + nr));
+	put("done\n");
+	power_off();
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every way out of the guest, by the bare-metal guest exits.c, through the
+ * real core process under its real policy, on whatever /dev/kvm there is.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/guest/harness.h"
+
+#define TIMEOUT_MS	20000
+
+struct exit_case {
+	const char *name;	/* command line of exits.c */
+	const char *what;
+	enum life_core_event_kind event;
+	const char *event_text;	/* part of it, or NULL */
+	const char *serial;	/* exactly what the guest prints, or NULL */
+	int status;
+};
+
+static const struct exit_case cases[] = {
+	{ "off", "S5 powers off", LIFE_EVENT_POWEROFF, NULL, "done\n", 0 },
+	{ "ports", "ports of every width; a byte inside CF8 is its own",
+	  LIFE_EVENT_POWEROFF, NULL,
+	  "in8=ff\nin16=ffff\nin32=ffffffff\nreset=0\ncf8=80000000\n"
+	  "bridge=1\ndone\n", 0 },
+	{ "string", "rep outs and rep ins", LIFE_EVENT_POWEROFF, NULL,
+	  "string of bytes\nin=ffffff\ndone\n", 0 },
+	{ "mmio", "memory where nothing is, of every width",
+	  LIFE_EVENT_POWEROFF, NULL,
+	  "read8=ff\nread16=ffff\nread32=ffffffff\n"
+	  "read64=ffffffffffffffff\nsplit=ffffffff\necam=1\ndone\n", 0 },
+	{ "triple", "a triple fault is a reset", LIFE_EVENT_RESET,
+	  "triple fault", "", 0 },
+	{ "pvpanic", "pvpanic is reported, the guest goes on",
+	  LIFE_EVENT_PANIC, "guest panicked",
+	  "events=3\nstill here\ndone\n", 0 },
+	{ "reset", "the reset register", LIFE_EVENT_RESET, NULL, "not yet\n",
+	  0 },
+	{ "sleep", "other sleep types do nothing", LIFE_EVENT_POWEROFF, NULL,
+	  "awake\ndone\n", 0 },
+	{ "cpuid", "CPUID has hypervisor, APIC id and TSC frequency",
+	  LIFE_EVENT_POWEROFF, NULL,
+	  "hypervisor=1\napic=0\ntiming leaf=1\nhas khz=1\ndone\n", 0 },
+};
+
+static struct vm *start(const char *scenario)
+{
+	struct vm_options options = {
+		.kernel = build_path("tests/guest/exits.guest"),
+		.cmdline = scenario,
+	};
+
+	return vm_start(&options);
+}
+
+static void run_case(const struct exit_case *c)
+{
+	struct vm *vm = start(c->name);
+	int status = vm_wait_exit(vm, TIMEOUT_MS);
+	const struct life_core_event *event = vm_wait_event(vm, c->event, 0);
+
+	if (!tap_result(status == c->status && vm->ready && event &&
+		    (!c->event_text || strstr(event->text, c->event_text)) &&
+		    (!c->serial || strcmp(vm->serial, c->serial) == 0),
+		    "%s", c->what))
+		vm_show(vm);
+	vm_end(vm);
+}
+
+/* Hardware KVM may run it, into a shutdown; an emulator must name it. */
+static void run_unknown(void)
+{
+	struct vm *vm = start("unknown");
+	int status = vm_wait_exit(vm, TIMEOUT_MS);
+	const struct life_core_event *failed =
+		vm_wait_event(vm, LIFE_EVENT_VCPU_FAILED, 0);
+
+	if (!failed && vm_wait_event(vm, LIFE_EVENT_RESET, 0))
+		tap_skip("this KVM runs it", "an instruction KVM cannot emulate");
+	else if (!tap_result(failed && status == 1 &&
+			 strstr(failed->text, "48 0f ae 08") &&
+			 strstr(failed->text, "rip=") &&
+			 strstr(vm->log, "rflags"),
+			 "an instruction KVM cannot emulate is shown with its bytes and registers"))
+		vm_show(vm);
+	vm_end(vm);
+}
+
+static void run_power_button(void)
+{
+	struct vm *vm = start("button");
+	bool armed = vm_wait_text(vm, "armed\n", TIMEOUT_MS);
+
+	vm_send(vm, LIFE_CORE_POWER_BUTTON);
+	if (!tap_result(armed && vm_wait_exit(vm, TIMEOUT_MS) == 0 &&
+		    strstr(vm->serial, "status=0\n") &&
+		    strstr(vm->serial, "pressed=100\ncleared=0\ncontrol=1\n"),
+		    "the power button sets its status bit, writing one clears it"))
+		vm_show(vm);
+	vm_end(vm);
+}
+
+static void run_interrupt(const char *scenario, const char *expected,
+			  const char *what)
+{
+	struct vm *vm = start(scenario);
+	bool armed = vm_wait_text(vm, "armed\n", TIMEOUT_MS);
+
+	if (armed && strcmp(scenario, "serial") == 0)
+		vm_serial_irq(vm);
+	else
+		vm_send(vm, LIFE_CORE_POWER_BUTTON);
+	if (!tap_result(armed && vm_wait_exit(vm, TIMEOUT_MS) == 0 &&
+		    strstr(vm->serial, expected), "%s", what))
+		vm_show(vm);
+	vm_end(vm);
+}
+
+static void run_stop(void)
+{
+	struct vm *vm = start("halt");
+	bool halting = vm_wait_text(vm, "halting\n", TIMEOUT_MS);
+	struct life_ping ping = { .cookie = 0x1234567890 };
+
+	life_send(vm->life_fd, LIFE_PING, &ping, NULL, 0, TIMEOUT_MS);
+	if (!tap_result(halting && vm_wait_exit(vm, 300) == -1 &&
+			vm->pong == ping.cookie,
+			"HLT stays inside KVM, pings are answered"))
+		vm_show(vm);
+	vm_send(vm, LIFE_STOP);
+	if (!tap_result(vm_wait_exit(vm, TIMEOUT_MS) == 0, "LIFE_STOP ends it"))
+		vm_show(vm);
+	vm_end(vm);
+}
+
+/* The supervisor is gone, or the serial process is. */
+static void run_hangups(void)
+{
+	struct vm *vm = start("halt");
+	bool halting = vm_wait_text(vm, "halting\n", TIMEOUT_MS);
+
+	close(vm->serial_fd);
+	vm->serial_fd = -1;
+	if (!tap_result(halting && vm_wait_event(vm, LIFE_EVENT_DEVICE_FAILED,
+					     TIMEOUT_MS),
+		    "a serial process that goes is reported"))
+		vm_show(vm);
+	close(vm->life_fd);
+	vm->life_fd = -1;
+	if (!tap_result(vm_wait_exit(vm, TIMEOUT_MS) == 0,
+		    "the core ends with its supervisor"))
+		vm_show(vm);
+	vm_end(vm);
+}
+
+int main(void)
+{
+	const char *why;
+
+	if (!kvm_usable(&why)) {
+		tap_skip(why, "exit kinds");
+		return tap_end();
+	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		run_case(&cases[i]);
+	run_unknown();
+	run_power_button();
+	run_interrupt("sci", "sci=1\n", "the power button raises the SCI");
+	run_interrupt("serial", "irq=1\n", "COM1's eventfd raises GSI 4");
+	run_stop();
+	run_hangups();
+	return tap_end();
+}
