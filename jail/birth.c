@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
@@ -89,6 +90,28 @@ static int spec_check(const struct birth_spec *spec)
 				return -EINVAL;
 		}
 	}
+	return 0;
+}
+
+/*
+ * Leave the session keyring for an empty one that nobody has any right to:
+ * children inherit it, and the keys in the one before are not theirs to use.
+ * Once per supervisor and not per child, as a user has few keyrings and they
+ * are collected late (keyrings(7), kernel.keys.maxkeys).
+ */
+static int keyring_leave(void)
+{
+	static bool left;
+	long keyring;
+
+	if (left)
+		return 0;
+	keyring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+	if (keyring < 0)	/* ENOSYS: a kernel without keys */
+		return errno == ENOSYS ? 0 : -errno;
+	if (syscall(SYS_keyctl, KEYCTL_SETPERM, keyring, 0) != 0)
+		return -errno;
+	left = true;
 	return 0;
 }
 
@@ -213,6 +236,8 @@ int birth_begin(const struct birth_spec *spec, struct birth_child *child)
 
 	*child = (struct birth_child){ .pidfd = -1, .stage_fd = -1 };
 	err = spec_check(spec);
+	if (!err)
+		err = keyring_leave();
 	if (err)
 		return birth_failed(child, BIRTH_STAGE_PREPARE, -err);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)

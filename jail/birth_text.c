@@ -73,6 +73,17 @@ static const char *fds_hint(int err)
 	}
 }
 
+static const char *prepare_hint(int err)
+{
+	if (err == EINVAL)
+		return "the supervisor's list of fds or limits makes no sense; "
+		       "this is a bug";
+	if (err == EDQUOT)
+		return "this user has too many keyrings; raise sysctl "
+		       "kernel.keys.maxkeys";
+	return fds_hint(err);
+}
+
 /* Stages that are the first to use a right inside the user namespace. */
 static const char *namespace_hint(int err)
 {
@@ -119,6 +130,7 @@ static const char *stage_hint(enum birth_stage stage, int err)
 {
 	switch (stage) {
 	case BIRTH_STAGE_PREPARE:
+		return prepare_hint(err);
 	case BIRTH_STAGE_FDS:
 		return fds_hint(err);
 	case BIRTH_STAGE_CLONE:
@@ -131,16 +143,12 @@ static const char *stage_hint(enum birth_stage stage, int err)
 	case BIRTH_STAGE_RELEASE:
 		return "the host is overloaded, or something stops the "
 		       "process";
-	case BIRTH_STAGE_SESSION:
-		if (err == EDQUOT)
-			return "this user has too many keyrings; raise sysctl "
-			       "kernel.keys.maxkeys";
-		return namespace_hint(err);
 	case BIRTH_STAGE_NESTING:
 		return "/proc/sys/user/max_user_namespaces must be there and "
 		       "writable; a container that mounts /proc/sys "
 		       "read-only prevents it";
 	case BIRTH_STAGE_IDENTITY:
+	case BIRTH_STAGE_SESSION:
 	case BIRTH_STAGE_CAPABILITIES:
 		return namespace_hint(err);
 	case BIRTH_STAGE_ROOT:

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/keyctl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -202,18 +201,14 @@ static void stage_parent(const struct birth_scene *scene)
 }
 
 /*
- * Gone after it: the controlling terminal, the process group, the keys of the
- * supervisor's session, the host's name, and whatever umask the user had.
+ * Gone after it: the controlling terminal, the process group, the host's
+ * name, and whatever umask the user had.
  */
 static void stage_session(const struct birth_scene *scene)
 {
 	umask(077);
 	if (setsid() < 0 ||
 	    sethostname(HOSTNAME, strlen(HOSTNAME)) != 0)
-		stage_failed(scene, BIRTH_STAGE_SESSION);
-	/* ENOSYS: a kernel without keyrings has no keys to hide. */
-	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 &&
-	    errno != ENOSYS)
 		stage_failed(scene, BIRTH_STAGE_SESSION);
 }
 

@@ -43,6 +43,7 @@ struct birth_case {
 /* In the order of the stages. */
 static const struct birth_case birth_cases[] = {
 	{ { "socketpair", EMFILE, -1, 0 }, "prepare", "ulimit -n" },
+	{ { "keyctl", EDQUOT, -1, 0 }, "prepare", "kernel.keys.maxkeys" },
 	{ { "clone3", EPERM, -1, 0 }, "clone into new namespaces",
 	  "kernel.unprivileged_userns_clone" },
 	{ { "clone3", ENOSPC, -1, 0 }, "clone into new namespaces",
@@ -68,8 +69,6 @@ static const struct birth_case birth_cases[] = {
 	  "tie life to the supervisor", "" },
 	{ { "setsid", EPERM, -1, 0 }, "open a session", "" },
 	{ { "sethostname", EPERM, -1, 0 }, "open a session", "apparmor" },
-	{ { "keyctl", EDQUOT, -1, 0 }, "open a session",
-	  "kernel.keys.maxkeys" },
 	{ { "write", EROFS, 2, 1 }, "forbid nested user namespaces",
 	  "/proc/sys/user/max_user_namespaces" },
 	{ { "fsopen", ENODEV, -1, 0 }, "enter an empty root", "CONFIG_TMPFS" },
