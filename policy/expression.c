@@ -159,6 +159,8 @@ static int parse_masked(struct scanner *s, struct cond *cond)
 	err = parse_value(s, &cond->value);
 	if (err)
 		return err;
+	if (!cond->mask)
+		return fail(s, "empty mask, always true", NULL);
 	if (cond->value & ~cond->mask)
 		return fail(s, "value has bits outside its mask, never true",
 			    NULL);
@@ -195,6 +197,8 @@ static int parse_condition(struct scanner *s, struct cond *cond)
 	err = parse_value(s, &cond->value);
 	if (!err && cond->op == COND_IN) {
 		cond->mask = ~cond->value;
+		if (!cond->mask)
+			return fail(s, "all flags, always true", NULL);
 		cond->value = 0;
 	}
 	return err;

@@ -44,8 +44,10 @@ static const struct {
 	{ "ptrace", "it takes over other processes" },
 	{ "rt_sigaction", "it would replace the SIGSYS handler" },
 	{ "rt_sigprocmask", "it would unblock SIGSYS in its handler" },
+	{ "rt_sigreturn", "it sets registers and signal mask from memory" },
 	{ "seccomp", "the policy is the last one" },
 	{ "sigaltstack", "signal stacks are made before the policy" },
+	{ "userfaultfd", "it holds up whoever touches a page" },
 	{ "vfork", "a jailed process stays alone" },
 };
 
