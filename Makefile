@@ -195,6 +195,8 @@ JAIL_TEST := tests/jail/harness.c tests/tap.c ipc/log.c ipc/fdmsg.c $(JAIL)
 $(eval $(call test,tests/jail/test_break_out,tests/jail/test_break_out.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap))
 $(eval $(call test,tests/jail/test_birth,tests/jail/test_birth.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap))
 $(eval $(call test,tests/jail/test_stages,tests/jail/test_stages.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap -lseccomp))
+$(eval $(call program,tests/jail/show_jail,tests/jail/show_jail.c jail/inspect.c))
+$(eval $(call program,tests/perf/bench_jail,tests/perf/bench_jail.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap))
 $(O)/tests/jail/test_break_out $(O)/tests/jail/test_birth $(O)/tests/jail/test_stages: | $(O)/tests/jail/probe
 
 # Bare-metal guests: what KVM's instruction emulator can run (tests/guest/lib.h).
@@ -223,8 +225,17 @@ GUEST_TEST := tests/guest/harness.c tests/tap.c ipc/log.c ipc/fdmsg.c ipc/life.c
 $(eval $(call test,tests/guest/test_exits,tests/guest/test_exits.c $(GUEST_TEST)))
 $(eval $(call test,tests/guest/test_smp,tests/guest/test_smp.c $(GUEST_TEST)))
 $(O)/tests/guest/test_exits $(O)/tests/guest/test_smp: | $(GUESTS) $(O)/bulkhead-core
+PCI := vmm-core/pci.c vmm-core/pci_bar.c vmm-core/bus.c
+FRONT := vmm-core/vhost_front.c vmm-core/vhost_front_replay.c ipc/vhost_user.c
+VIRTIO := vmm-core/msix.c vmm-core/virtio_pci.c vmm-core/virtio_pci_regs.c \
+	vmm-core/virtio_pci_bus.c vmm-core/guest_mem.c $(PCI) $(FRONT)
 
-tests: all $(TESTS)
+$(eval $(call test,tests/unit/test_pci,tests/unit/test_pci.c $(PCI) ipc/log.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_msix,tests/unit/test_msix.c tests/unit/fake_kvm.c vmm-core/msix.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_virtio_pci,tests/unit/test_virtio_pci.c tests/unit/fake_kvm.c tests/wire/fake_backend.c $(VIRTIO) ipc/log.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/wire/test_vhost_front,tests/wire/test_vhost_front.c tests/wire/fake_backend.c $(FRONT) ipc/log.c ipc/fdmsg.c,$(CHECK)))
+
+tests: all $(TESTS) $(O)/tests/jail/show_jail $(O)/tests/perf/bench_jail
 
 # Packages are installed where apt is the way to do it; see tests/install.
 check:
