@@ -225,6 +225,8 @@ GUEST_TEST := tests/guest/harness.c tests/tap.c ipc/log.c ipc/fdmsg.c ipc/life.c
 $(eval $(call test,tests/guest/test_exits,tests/guest/test_exits.c $(GUEST_TEST)))
 $(eval $(call test,tests/guest/test_smp,tests/guest/test_smp.c $(GUEST_TEST)))
 $(O)/tests/guest/test_exits $(O)/tests/guest/test_smp: | $(GUESTS) $(O)/bulkhead-core
+
+# The PCI side of the core, with fakes in place of KVM and of the back-ends.
 PCI := vmm-core/pci.c vmm-core/pci_bar.c vmm-core/bus.c
 FRONT := vmm-core/vhost_front.c vmm-core/vhost_front_replay.c ipc/vhost_user.c
 VIRTIO := vmm-core/msix.c vmm-core/virtio_pci.c vmm-core/virtio_pci_regs.c \

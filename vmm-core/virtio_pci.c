@@ -77,13 +77,12 @@ void virtio_pci_set_queue_defaults(struct virtio_pci *dev)
 	}
 }
 
-/* Forget what an eventfd counted.  It is non-blocking. */
-static void drain(int event_fd)
+/* Forget what an eventfd counted, which is non-blocking.  Was there any? */
+static bool drain(int event_fd)
 {
 	uint64_t count;
 
-	if (read(event_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		log_perr(errno, "eventfd %d cannot be drained", event_fd);
+	return read(event_fd, &count, sizeof(count)) == sizeof(count);
 }
 
 void virtio_pci_reset(struct virtio_pci *dev)
@@ -172,10 +171,7 @@ void virtio_pci_act_on(struct virtio_pci *dev, unsigned int events)
 			config_interrupt(dev);
 		}
 	}
-	if (events & VIRTIO_PCI_EVENT_ERR_MASK) {
-		drain(dev->front.err_fd);
-		if (dev->front.started)
-			virtio_pci_needs_reset(dev,
-				"its process found a broken ring");
-	}
+	/* A reset in between has taken it back. */
+	if (events & VIRTIO_PCI_EVENT_ERR_MASK && drain(dev->front.err_fd))
+		virtio_pci_needs_reset(dev, "its process found a broken ring");
 }
