@@ -265,7 +265,7 @@ void standalone_birth(const struct device_ops *ops, int argc, char **argv,
 		      struct life_birth *birth)
 {
 	struct options options = { .fd = -1 };
-	int link;
+	int link = -1;
 
 	parse(ops, argc, argv, &options, birth);
 	if (options.fd >= 0) {
