@@ -11,11 +11,15 @@
 
 static void signal_set(sigset_t *set)
 {
+	struct sigaction hup;
+
 	sigemptyset(set);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGHUP);
 	sigaddset(set, SIGQUIT);
+	/* nohup(1): who started us wants hang-ups ignored. */
+	if (sigaction(SIGHUP, NULL, &hup) < 0 || hup.sa_handler != SIG_IGN)
+		sigaddset(set, SIGHUP);
 }
 
 static void signal_ready(struct watch *watch, uint32_t epoll_events)
