@@ -9,6 +9,7 @@
 static unsigned int nr_results;
 static unsigned int nr_failed;
 
+__attribute__((format(printf, 2, 0)))
 static void tap_line(bool ok, const char *fmt, va_list args)
 {
 	nr_results++;
