@@ -37,7 +37,7 @@ static struct {
 	int out_fd;		/* -1: output is dropped */
 	bool readable;		/* read(2) may have something */
 	bool writable;		/* write(2) may take something */
-	bool hung_up;		/* pty: nobody had it open when last seen */
+	bool hung_up;		/* pty, socket: nobody was there when last seen */
 	bool escaped;		/* terminal: the last key was ESCAPE_KEY */
 	struct loop_source in_source;
 	struct loop_source out_source;	/* if out_fd differs from in_fd */
@@ -222,10 +222,16 @@ static void handle_in(struct loop_source *source, uint32_t events)
 	(void)source;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLRDHUP | EPOLLERR))
 		host.readable = true;
-	if (host.out_fd == host.in_fd && (events & (EPOLLOUT | EPOLLERR)))
+	if (host.out_fd != host.in_fd)
+		return;
+	if (events & (EPOLLOUT | EPOLLERR))
 		host.writable = true;
-	/* A pty's slave was closed: the reader is gone, until seen again. */
-	if (host.backend == LIFE_CHARDEV_PTY && (events & EPOLLHUP))
+	/*
+	 * A pty's slave was closed: the reader is gone, until seen again.  A
+	 * socket's peer: for good, while one that only ends its own sending
+	 * (EPOLLRDHUP) is still shown the output.
+	 */
+	if (events & EPOLLHUP)
 		host.hung_up = true;
 }
 
@@ -243,7 +249,7 @@ static void drop_peer(void)
 	loop_remove(&host.in_source);
 	close(host.in_fd);
 	host.in_fd = host.out_fd = -1;
-	host.readable = host.writable = false;
+	host.readable = host.writable = host.hung_up = false;
 }
 
 void chardev_attach(int fd)
@@ -409,7 +415,8 @@ static void read_ended(int err)
 		return;
 	switch (host.backend) {
 	case LIFE_CHARDEV_SOCKET:
-		drop_peer();
+		if (err || host.hung_up)
+			drop_peer();
 		break;
 	case LIFE_CHARDEV_PTY:
 		/* EIO: nobody has the slave open; input is an edge again. */

@@ -496,6 +496,25 @@ START_TEST(socket_peer_that_leaves_frees_the_guest)
 }
 END_TEST
 
+/* echo command | nc -U socket: it is still shown the answer. */
+START_TEST(socket_peer_that_has_said_all_goes_on_seeing)
+{
+	int peer;
+
+	begin(LIFE_CHARDEV_SOCKET);
+	peer = attach();
+	ck_assert_int_eq(write(peer, "typed", 5), 5);
+	ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
+	expect_input("typed");
+	put("answer");
+	expect_text(peer, "answer");
+	close(peer);
+	turn();
+	expect_dropped();
+	ck_assert_int_eq(turn(), 0);
+}
+END_TEST
+
 START_TEST(attach_to_another_backend_closes_the_fd)
 {
 	int pair[2];
@@ -546,6 +565,7 @@ int main(void)
 	tcase_add_test(tcase, socket_second_peer_replaces_the_first);
 	tcase_add_test(tcase, socket_holds_back_for_a_slow_peer);
 	tcase_add_test(tcase, socket_peer_that_leaves_frees_the_guest);
+	tcase_add_test(tcase, socket_peer_that_has_said_all_goes_on_seeing);
 	tcase_add_test(tcase, attach_to_another_backend_closes_the_fd);
 	tcase_add_test(tcase, options);
 	suite_add_tcase(suite, tcase);
