@@ -80,7 +80,7 @@ CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
 CLI_SUPERVISOR := cli/supervisor.c cli/signals.c cli/title.c cli/loop.c \
 	cli/runtime_dir.c cli/resources.c cli/memory.c cli/image.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
-	cli/children.c cli/child_log.c cli/events.c cli/control.c \
+	cli/children.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
 	cli/control_commands.c
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
 	cli/doctor_jail.c cli/doctor_host.c
@@ -180,12 +180,19 @@ $(eval $(call test,tests/unit/test_life,tests/unit/test_life.c ipc/life.c ipc/fd
 $(eval $(call test,tests/unit/test_log,tests/unit/test_log.c ipc/log.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_config,tests/unit/test_config.c $(CLI_CONFIG),-linih $(CHECK)))
 $(eval $(call test,tests/cli/talk,tests/cli/talk.c,))
+$(eval $(call test,tests/unit/test_guest_mem,tests/unit/test_guest_mem.c devproc/guest_mem.c devproc/peer_file.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_inflight,tests/unit/test_inflight.c devproc/inflight.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_uart,tests/unit/test_uart.c devproc/uart.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_chardev,tests/unit/test_chardev.c devproc/chardev.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_regchan,tests/wire/test_regchan.c ipc/regchan.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_serial,tests/wire/test_serial.c tests/wire/child.c ipc/regchan.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_console,tests/wire/test_console.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_rng,tests/wire/test_rng.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
+
+$(eval $(call test,tests/unit/test_bus,tests/unit/test_bus.c vmm-core/bus.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_cpuid,tests/unit/test_cpuid.c vmm-core/cpuid.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_acpi,tests/unit/test_acpi.c vmm-core/acpi.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_load,tests/unit/test_load.c vmm-core/load.c vmm-core/load_bzimage.c vmm-core/load_elf.c vmm-core/boot.c vmm-core/guest_mem.c ipc/log.c,$(CHECK)))
 
 # The probe goes into jails, so it is linked like the processes that do.
 JAIL_ATTEMPTS := tests/jail/attempts.c tests/jail/ring.c \
@@ -224,11 +231,13 @@ GUEST_LIB := tests/guest/start.S tests/guest/lib.c
 $(eval $(call guest,first,tests/guest/first.S))
 $(eval $(call guest,exits,tests/guest/exits.c $(GUEST_LIB)))
 $(eval $(call guest,smp,tests/guest/smp.c $(GUEST_LIB)))
+$(eval $(call guest,virtio_blk,tests/guest/virtio_blk.c $(GUEST_LIB)))
 
 GUEST_TEST := tests/guest/harness.c tests/tap.c ipc/log.c ipc/fdmsg.c ipc/life.c \
 	ipc/regchan.c
 $(eval $(call test,tests/guest/test_exits,tests/guest/test_exits.c $(GUEST_TEST)))
 $(eval $(call test,tests/guest/test_smp,tests/guest/test_smp.c $(GUEST_TEST)))
+$(eval $(call test,tests/guest/test_virtio_blk,tests/guest/test_virtio_blk.c $(GUEST_TEST)))
 $(O)/tests/guest/test_exits $(O)/tests/guest/test_smp: | $(GUESTS) $(O)/bulkhead-core
 
 # The PCI side of the core, with fakes in place of KVM and of the back-ends.

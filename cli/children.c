@@ -17,9 +17,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/children.h"
+#include "cli/ids.h"
 #include "cli/resources.h"
 #include "ipc/fdmsg.h"
 #include "ipc/inherit.h"
@@ -28,6 +30,8 @@
 
 #define BIRTH_MS	5000	/* from clone to exec */
 #define SEND_MS		500	/* for room in a life channel */
+#define CORE_GRACE_MS	300	/* see take_causes() */
+#define DEVICE_GRACE_MS	10	/* each */
 
 #define CORE_FILES	1024	/* eventfds of all queues, vCPUs */
 #define DEVICE_FILES	256	/* eventfds of all queues, memory regions */
@@ -168,16 +172,12 @@ static void make_title(const struct child *child, char *title, size_t len)
 			 role_name(child->role));
 }
 
-/* root has uids to spare; anybody else has the one. */
 static void set_ids(const struct child *child, struct birth_spec *spec)
 {
-	if (geteuid() == 0) {
-		spec->host_uid = birth_uid(getpid(), child->index);
-		spec->host_gid = spec->host_uid;
-	} else {
-		spec->host_uid = geteuid();
-		spec->host_gid = getegid();
-	}
+	uid_t own = birth_uid(getpid(), child->index);
+
+	spec->host_uid = ids_available(own) ? own : geteuid();
+	spec->host_gid = ids_available(own) ? own : getegid();
 }
 
 /* --- the first message -------------------------------------------------------- */
@@ -261,14 +261,38 @@ bool child_is_dead(const struct child *child, int timeout_ms)
 	       poll(&death, 1, timeout_ms) == 1;
 }
 
-/* The core dies of a device's death: cause before effect. */
-static void take_causes(struct child *core)
+/* Whether it ended in any way but by itself with status 0; not yet buried. */
+static bool died_badly(const struct child *child, int timeout_ms)
 {
-	struct child *child = core;
+	siginfo_t info = { 0 };
 
-	while ((child = vm_next_child(core->vm, child)))
-		if (child_is_dead(child, 0))
-			child_take_death(child);
+	return child_is_dead(child, timeout_ms) &&
+	       waitid(P_PIDFD, (id_t)child->birth.pidfd, &info,
+		      WEXITED | WNOWAIT | WNOHANG) == 0 &&
+	       !death_is_clean(&info);
+}
+
+/*
+ * Cause before effect.  A link ends a moment before its process does, and the
+ * process at the other end may be seen dead first: a device ends by itself
+ * when the core is gone, the core fails when it loses a device too early.
+ */
+static void take_causes(struct child *child)
+{
+	struct vm *vm = child->vm;
+	struct child *other = &vm->core;
+
+	if (vm->state == VM_ENDING)
+		return;
+	if (child != &vm->core) {
+		if (!died_badly(child, 0) &&
+		    child_is_dead(&vm->core, CORE_GRACE_MS))
+			child_take_death(&vm->core);
+		return;
+	}
+	while ((other = vm_next_child(vm, other)))
+		if (died_badly(other, DEVICE_GRACE_MS))
+			child_take_death(other);
 }
 
 /* Hear its last words first, then say what happened. */
@@ -280,8 +304,7 @@ void child_take_death(struct child *child)
 	bool has_page;
 
 	events_take(&child->life, 0);
-	if (child->role == LIFE_ROLE_CORE)
-		take_causes(child);
+	take_causes(child);
 	if (!child_alive(child))
 		return;
 	child_log_read(child, true);
@@ -376,6 +399,9 @@ int child_spawn(struct child *child, int link_fd, char why[VM_WHY_MAX])
 	close_fd(&log[1]);
 	if (!ret)
 		ret = send_birth(child);
+	/* Nobody there to take it: the birth has failed, and knows why. */
+	if (ret == -EPIPE && child_alive(child) && child_wait_exec(child, why))
+		return ret;
 	if (!ret)
 		ret = watch_child(child);
 	if (ret) {

@@ -15,6 +15,7 @@ static const struct doctor_check checks[] = {
 	{ "kvm-ring0", doctor_kvm_ring0 },
 	{ "kvm-exits", doctor_kvm_exits },
 	{ "namespaces", doctor_namespaces },
+	{ "uids", doctor_ids },
 	{ "landlock", doctor_landlock },
 	{ "seccomp", doctor_seccomp },
 	{ "io_uring", doctor_io_uring },
@@ -144,8 +145,8 @@ const struct command cmd_doctor = {
 	.summary = "Say what this host can do for VMs, and what to do about it",
 	.help = "  -j, --json  as a JSON array\n"
 		"\n"
-		"Checks: kvm kvm-ring0 kvm-exits namespaces landlock seccomp io_uring memfd\n"
-		"cgroup2 nofile memlock hugepages tun; without names, all.\n"
+		"Checks: kvm kvm-ring0 kvm-exits namespaces uids landlock seccomp io_uring\n"
+		"memfd cgroup2 nofile memlock hugepages tun; without names, all.\n"
 		"\n"
 		"Exit status: 0 VMs can run; 1 something they need is missing.  With names:\n"
 		"0 all of them are OK; 1 one is not.\n",

@@ -96,8 +96,6 @@ static int add_device(struct config *cfg, const struct config_section *s,
 
 static int take_sections(const struct config_source *src, struct config *cfg)
 {
-	const char *vm_origin = NULL;
-
 	for (unsigned int i = 0; i < src->nr_sections; i++) {
 		const struct config_section *s = &src->section[i];
 		enum config_kind kind;
@@ -108,14 +106,8 @@ static int take_sections(const struct config_source *src, struct config *cfg)
 			return config_error(src->err,
 					    "%s: unknown section [%s]; there are [vm], [serial], [console], [rng] and [blk NAME]",
 					    s->origin, s->title);
-		if (kind == CONFIG_KIND_VM) {
-			if (vm_origin)
-				return config_error(src->err,
-						    "%s: [vm] is given twice; first at %s",
-						    s->origin, vm_origin);
-			vm_origin = s->origin;
+		if (kind == CONFIG_KIND_VM)
 			continue;
-		}
 		ret = add_device(cfg, s, kind, name, src->err);
 		if (ret)
 			return ret;

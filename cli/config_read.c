@@ -48,6 +48,36 @@ static char *line_origin(const struct reader *r)
 								       origin;
 }
 
+static const struct config_section *find_section(const struct config_source *src,
+						 const char *title, size_t len)
+{
+	for (unsigned int i = 0; i < src->nr_sections; i++)
+		if (!strncmp(src->section[i].title, title, len) &&
+		    !src->section[i].title[len])
+			return &src->section[i];
+	return NULL;
+}
+
+/* Whether a section may begin here; else the error is written. */
+static bool section_allowed(const struct reader *r, const char *title,
+			    size_t len)
+{
+	const struct config_section *twin = find_section(r->src, title, len);
+	char *err = r->src->err;
+
+	if (len > NAME_MAX_BYTES)
+		config_error(err,
+			     "%s:%u: section name longer than %d characters",
+			     r->src->file, r->line, NAME_MAX_BYTES);
+	else if (r->src->nr_sections == CONFIG_MAX_SECTIONS)
+		config_error(err, "%s:%u: more than %d sections",
+			     r->src->file, r->line, CONFIG_MAX_SECTIONS);
+	else if (twin)
+		config_error(err, "%s:%u: [%s] is given twice; first at %s",
+			     r->src->file, r->line, twin->title, twin->origin);
+	return !err[0];
+}
+
 static void note_section(struct reader *r, const char *text)
 {
 	struct config_source *src = r->src;
@@ -57,16 +87,7 @@ static void note_section(struct reader *r, const char *text)
 	r->first_entry = src->nr_entries;
 	if (text[len] != ']')
 		return;		/* libinih will complain */
-	if (len > NAME_MAX_BYTES) {
-		config_error(src->err,
-			     "%s:%u: section name longer than %d characters",
-			     src->file, r->line, NAME_MAX_BYTES);
-		r->failed = true;
-		return;
-	}
-	if (src->nr_sections == CONFIG_MAX_SECTIONS) {
-		config_error(src->err, "%s:%u: more than %d sections",
-			     src->file, r->line, CONFIG_MAX_SECTIONS);
+	if (!section_allowed(r, text, len)) {
 		r->failed = true;
 		return;
 	}
@@ -220,9 +241,8 @@ static int ensure_section(struct config_source *src, const char *title,
 {
 	struct config_section *s = &src->section[src->nr_sections];
 
-	for (unsigned int i = 0; i < src->nr_sections; i++)
-		if (!strcmp(src->section[i].title, title))
-			return 0;
+	if (find_section(src, title, strlen(title)))
+		return 0;
 	if (src->nr_sections == CONFIG_MAX_SECTIONS)
 		return config_error(src->err, "--set %s: too many sections",
 				    assignment);

@@ -37,6 +37,7 @@ void doctor_kvm_exits(struct doctor_result *result);
 
 /* doctor_jail.c */
 void doctor_namespaces(struct doctor_result *result);
+void doctor_ids(struct doctor_result *result);
 void doctor_landlock(struct doctor_result *result);
 void doctor_seccomp(struct doctor_result *result);
 

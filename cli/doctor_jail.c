@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "cli/doctor.h"
+#include "cli/ids.h"
+#include "jail/birth.h"
 
 static const struct {
 	const char *name;
@@ -74,6 +76,16 @@ void doctor_namespaces(struct doctor_result *r)
 	else
 		doctor_say(r, DOCTOR_FAIL, "raise the process limit",
 			   "cannot fork: %s", strerror(-ret));
+}
+
+void doctor_ids(struct doctor_result *r)
+{
+	if (ids_available(birth_uid(getpid(), 0)))
+		doctor_say(r, DOCTOR_OK, "", "each process gets a uid of its own");
+	else
+		doctor_say(r, DOCTOR_WARN,
+			   "the other walls stand; as the host's root each has a uid of its own",
+			   "all processes of a VM share your uid");
 }
 
 void doctor_landlock(struct doctor_result *r)

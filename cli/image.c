@@ -43,8 +43,6 @@ static int open_image(const struct config_device *cfg, bool *direct)
 	fd = open(cfg->image.path,
 		  flags | O_NONBLOCK | (*direct ? O_DIRECT : 0));
 	if (fd < 0 && errno == EINVAL && *direct) {
-		log_warn("%s: %s: the file system has no O_DIRECT; going through the page cache (cache = writeback says so too)",
-			 cfg->image.origin, cfg->image.path);
 		*direct = false;
 		fd = open(cfg->image.path, flags | O_NONBLOCK);
 	}
@@ -222,6 +220,9 @@ static int check_image(const struct config_device *cfg, struct host_end *end,
 	ret = image_size(cfg, end->fd, &st, &end->size_bytes, why);
 	if (ret)
 		return ret;
+	if (!end->direct && cfg->cache == CONFIG_CACHE_NONE)
+		log_warn("%s: %s: the file system has no O_DIRECT; going through the page cache (cache = writeback says so too)",
+			 cfg->image.origin, cfg->image.path);
 	end->block_device = S_ISBLK(st.st_mode);
 	return lock_image(cfg, end->fd, &st, why);
 }

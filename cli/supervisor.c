@@ -139,7 +139,10 @@ static int begin_device(struct vm *vm, unsigned int index,
 	return ret;
 }
 
-/* All are begun before the first is waited for: they strip in parallel. */
+/*
+ * All are begun before the first is waited for: they strip in parallel.
+ * A birth that failed says more than a message that found nobody.
+ */
 static int begin_children(struct vm *vm, char why[VM_WHY_MAX])
 {
 	int ret = child_spawn(&vm->core, -1, why);
@@ -148,8 +151,10 @@ static int begin_children(struct vm *vm, char why[VM_WHY_MAX])
 		ret = begin_device(vm, i, why);
 	for (struct child *c = vm_next_child(vm, NULL); c;
 	     c = vm_next_child(vm, c)) {
-		if (!ret && child_alive(c))
-			ret = child_wait_exec(c, why);
+		int exec_ret = child_alive(c) ? child_wait_exec(c, why) : 0;
+
+		if (exec_ret)
+			return exec_ret;
 	}
 	return ret;
 }

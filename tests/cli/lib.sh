@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # What the tests of the command share: a runtime folder and a scratch folder
 # of their own, TAP, a VM to start and to wait for.
+# shellcheck disable=SC2034  # each test uses some of these names
 set -u
 build=$(realpath "${BULKHEAD_BUILD:-$(dirname "$0")/../../build}")
 source=$(cd "$(dirname "$0")/../.." && pwd)
@@ -90,6 +91,7 @@ run_vm() {
 # start_vm ARG...: bulkhead run in the background, until the guest runs
 start_vm() {
 	local tries=0
+	: >"$scratch/err"
 	"$bulkhead" run "$scratch/vm.conf" "$@" \
 		>"$scratch/out" 2>"$scratch/err" </dev/null &
 	supervisor=$!
@@ -119,6 +121,12 @@ says() {
 	echo "# no '$1' in:"
 	sed 's/^/# /' "$scratch/err"
 	return 1
+}
+
+# explain: why the test fails; false
+explain() {
+	sed 's/^/# /' "$scratch"/err*
+	false
 }
 
 # process ROLE: pid of the VM's process of that role

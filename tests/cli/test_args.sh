@@ -42,8 +42,7 @@ refused "stop with a deadline that is none" stop x --timeout soon
 refused "ps with two names" ps a b
 refused "doctor with an unknown check" doctor weather
 
-"$bulkhead" ps >"$scratch/out"
-[ $? -eq 0 ] && [ "$(wc -l <"$scratch/out")" -eq 1 ]
+"$bulkhead" ps >"$scratch/out" && [ "$(wc -l <"$scratch/out")" -eq 1 ]
 report "ps without VMs is a head line"
 [ "$("$bulkhead" ps --json)" = "[]" ]
 report "ps --json without VMs is an empty array"
@@ -58,12 +57,12 @@ report "a name that is a path is no VM"
 
 "$bulkhead" doctor >"$scratch/out"
 result=$?
-[ "$(grep -cE '^(OK  |WARN|FAIL)  ' "$scratch/out")" -eq 13 ]
+[ "$(grep -cE '^(OK  |WARN|FAIL)  ' "$scratch/out")" -eq 14 ]
 report "doctor has a line for every check"
 if grep -q '^FAIL' "$scratch/out"; then [ "$result" -eq 1 ]; else [ "$result" -eq 0 ]; fi
 report "doctor's exit status says whether VMs can run"
 ! grep -E '^(WARN|FAIL)' "$scratch/out" | grep -qv '; '
 report "doctor says what to do about what it finds"
-[ "$("$bulkhead" doctor --json | jq length)" -eq 13 ]
+[ "$("$bulkhead" doctor --json | jq length)" -eq 14 ]
 report "doctor --json"
 finish

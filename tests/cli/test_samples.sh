@@ -55,7 +55,7 @@ for sample in debian minimal; do
 	timeout -k 5 20 "$bulkhead" run "$scratch/$sample.conf" \
 		--set "vm.name=$vm" --set vm.cmdline=off \
 		>"$scratch/out" 2>"$scratch/err" </dev/null &&
-		grep -q done "$scratch/out" && says "the guest powered off" &&
+		grep -q "done" "$scratch/out" && says "the guest powered off" &&
 		nothing_left
 	report "run $sample.conf"
 done
@@ -69,6 +69,6 @@ sed '/^\[blk vdb\]/,$d' "$source/configs/full.conf" >"$scratch/full.conf"
 timeout -k 5 20 "$bulkhead" run "$scratch/full.conf" \
 	--set "vm.name=$vm" --set vm.cmdline=off \
 	>"$scratch/out" 2>"$scratch/err" </dev/null &&
-	grep -q done "$scratch/out" && nothing_left
+	grep -q "done" "$scratch/out" && nothing_left
 report "run full.conf without that disk"
 finish
