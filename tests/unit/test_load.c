@@ -166,7 +166,7 @@ START_TEST(bzimage_header_fields)
 	hdr->version = 0x020b;
 	refused("protocol 2.11");
 	make_bzimage();
-	hdr->jump = 0x00eb;
+	hdr->jump = 0x30eb;	/* a header of 2.05 */
 	refused("too short");
 	make_bzimage();
 	hdr->loadflags = 0;
