@@ -238,7 +238,7 @@ GUEST_TEST := tests/guest/harness.c tests/tap.c ipc/log.c ipc/fdmsg.c ipc/life.c
 $(eval $(call test,tests/guest/test_exits,tests/guest/test_exits.c $(GUEST_TEST)))
 $(eval $(call test,tests/guest/test_smp,tests/guest/test_smp.c $(GUEST_TEST)))
 $(eval $(call test,tests/guest/test_virtio_blk,tests/guest/test_virtio_blk.c $(GUEST_TEST)))
-$(O)/tests/guest/test_exits $(O)/tests/guest/test_smp $(O)/tests/guest/test_virtio_blk: | $(GUESTS) $(O)/bulkhead-core
+$(O)/tests/guest/test_exits $(O)/tests/guest/test_smp $(O)/tests/guest/test_virtio_blk: | $(GUESTS) $(O)/bulkhead-core $(O)/bulkhead-blk
 
 # The PCI side of the core, with fakes in place of KVM and of the back-ends.
 PCI := vmm-core/pci.c vmm-core/pci_bar.c vmm-core/bus.c
