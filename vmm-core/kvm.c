@@ -85,7 +85,6 @@ void kvm_create_vm(void)
 {
 	/* KVM api.rst: KVM_SET_IDENTITY_MAP_ADDR, KVM_SET_TSS_ADDR: Intel */
 	uint64_t identity = KVM_IDENTITY_BASE;
-	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 
 	check_capabilities();
 	fd_move(ioctl(KVM_FD, KVM_CREATE_VM, 0), VM_FD, "KVM_CREATE_VM");
@@ -93,6 +92,12 @@ void kvm_create_vm(void)
 	     "KVM_SET_IDENTITY_MAP_ADDR");
 	must(ioctl(VM_FD, KVM_SET_TSS_ADDR, (unsigned long)KVM_TSS_BASE),
 	     "KVM_SET_TSS_ADDR");
+}
+
+void kvm_create_interrupts(void)
+{
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+
 	errno = -irq_init(VM_FD);
 	must(errno ? -1 : 0, "interrupt controllers");
 	/* For guests that know neither kvmclock nor the TSC deadline timer. */

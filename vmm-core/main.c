@@ -358,6 +358,7 @@ int main(int argc, char **argv)
 	files_measure(&core);
 	kvm_create_vm();
 	ram_map(&core);
+	kvm_create_interrupts();
 	vcpus_create(core.birth.nr_vcpus);
 	close(KVM_FD);
 	loop_create();
