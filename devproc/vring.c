@@ -444,13 +444,6 @@ bool vring_rearm(struct vring *vring)
 	return vring_has_work(vring);
 }
 
-void vring_disarm(struct vring *vring)
-{
-	/* With EVENT_IDX, an avail_event that stays behind does the same. */
-	if (vring->running && !vring->event_idx)
-		vring->used->flags = VRING_USED_NO_NOTIFY;
-}
-
 bool vring_has_work(const struct vring *vring)
 {
 	if (!vring->running || vring->broken)

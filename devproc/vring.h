@@ -84,9 +84,6 @@ void vring_unpop(struct vring *vring, uint16_t head);
  */
 bool vring_rearm(struct vring *vring);
 
-/* Tell the guest that kicks are not needed for now (a hint). */
-void vring_disarm(struct vring *vring);
-
 /* Requests popped and not yet pushed. */
 unsigned int vring_in_flight(const struct vring *vring);
 

@@ -44,8 +44,6 @@ struct vring_used_ring {
 	struct vring_used_entry ring[];
 };
 
-#define VRING_USED_NO_NOTIFY	(1u << 0)
-
 _Static_assert(sizeof(struct vring_descriptor) == 16, "vring_descriptor");
 _Static_assert(sizeof(struct vring_used_entry) == 8, "vring_used_entry");
 
