@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -37,6 +38,7 @@ static struct {
 	int abstract, tcp;
 	uint16_t tcp_port;
 	int shm;
+	pid_t owner;	/* of all this, not one forked off it */
 	char abstract_name[64];
 } host;
 
@@ -61,6 +63,7 @@ static void open_terminal(void)
 	must(host.terminal_user >= 0, "fork");
 	if (host.terminal_user > 0)
 		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	setsid();
 	ioctl(host.terminal, TIOCSCTTY, 0);
 	for (;;)
@@ -128,6 +131,9 @@ static int open_probe(void)
 
 void harness_open(void)
 {
+	host.owner = getpid();
+	host.shm = -1;
+	atexit(harness_close);	/* also if the test bails out */
 	host.exe = open_probe();
 	host.page_fd = open_memfd("page", PROBE_PAGE_BYTES);
 	host.page = mmap(NULL, PROBE_PAGE_BYTES, PROT_READ | PROT_WRITE,
@@ -153,9 +159,15 @@ void harness_open(void)
 
 void harness_close(void)
 {
-	shmctl(host.shm, IPC_RMID, NULL);
-	kill(host.terminal_user, SIGKILL);
-	waitpid(host.terminal_user, NULL, 0);
+	if (host.owner != getpid())
+		return;
+	host.owner = 0;
+	if (host.shm >= 0)
+		shmctl(host.shm, IPC_RMID, NULL);
+	if (host.terminal_user > 0) {
+		kill(host.terminal_user, SIGKILL);
+		waitpid(host.terminal_user, NULL, 0);
+	}
 }
 
 struct probe_page *harness_page(enum probe_task task, enum probe_policy policy)

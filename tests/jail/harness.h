@@ -17,6 +17,7 @@
  * sockets, an image, a terminal that is in use, a listening host.
  */
 void harness_open(void);
+/* Also called at exit. */
 void harness_close(void);
 
 /* The shared page, cleared, with what all tasks need filled in. */
