@@ -31,8 +31,8 @@ int guest_mem_init(int ram_fd, uint64_t ram_bytes)
 
 	if (ram_bytes == 0 || ram_bytes > UINT64_MAX - HIGH_RAM_BASE)
 		return -EINVAL;
-	map = mmap(NULL, ram_bytes, PROT_READ | PROT_WRITE,
-		   MAP_SHARED | MAP_NORESERVE, ram_fd, 0);
+	map = mmap(NULL, ram_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+		   ram_fd, 0);
 	if (map == MAP_FAILED)
 		return -errno;
 	/* Guest memory has no place in a core dump. */
