@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,8 @@
 #define BASIC \
 	"status=f\nread=0\nbulkhead sector0\nwrite=0\nflush=0\nagain=0\n" \
 	"same=1\nbeyond=1\n"
+
+#define MOVED	BASIC "old=ffffffff\nstatus=f\nread=0\nsame=1\nstatus=0\ndone\n"
 
 static char image[] = "/tmp/bulkhead-blk-XXXXXX";
 
@@ -89,6 +92,48 @@ static int disk_wait(pid_t pid)
 	return -1;
 }
 
+/* qemu-storage-daemon with the image, on a socket.  Return: its pid. */
+static pid_t foreign_start(const char *socket_path)
+{
+	char file[sizeof(image) + 64];
+	char export[160];
+	pid_t pid;
+
+	/* The kernel may not be done yet with the killed disk's lock. */
+	snprintf(file, sizeof(file),
+		 "driver=file,node-name=disk,locking=off,filename=%s", image);
+	snprintf(export, sizeof(export),
+		 "type=vhost-user-blk,id=e,node-name=disk,writable=on,num-queues=1,addr.type=unix,addr.path=%s",
+		 socket_path);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		execlp("qemu-storage-daemon", "qemu-storage-daemon",
+		       "--blockdev", file, "--export", export, (char *)NULL);
+		_exit(127);
+	}
+	return pid;
+}
+
+/* Return: the connected link, or -1 if nobody listens within TIMEOUT_MS. */
+static int foreign_connect(pid_t pid, const char *socket_path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", socket_path);
+	for (int i = 0; i < TIMEOUT_MS / 10; i++) {
+		if (connect(fd, (const struct sockaddr *)&addr,
+			    sizeof(addr)) == 0)
+			return fd;
+		if (waitpid(pid, NULL, WNOHANG) == pid)
+			break;
+		usleep(10000);
+	}
+	close(fd);
+	return -1;
+}
+
 static struct vm *guest_start(const char *scenario, int link_fd)
 {
 	const struct vm_options options = {
@@ -133,6 +178,33 @@ static void run_killed(void)
 	waitpid(disk, NULL, 0);
 }
 
+/* A back-end of other makers: qemu-storage-daemon's export. */
+static void run_foreign(void)
+{
+	static const char what[] = "a foreign back-end, qemu-storage-daemon";
+	char socket_path[sizeof(image) + 8];
+	struct vm *vm;
+	pid_t pid;
+	int link_fd;
+
+	snprintf(socket_path, sizeof(socket_path), "%s.sock", image);
+	pid = foreign_start(socket_path);
+	link_fd = foreign_connect(pid, socket_path);
+	if (link_fd < 0) {
+		tap_skip("qemu-storage-daemon does not start", "%s", what);
+		return;
+	}
+	vm = guest_start("move", link_fd);
+	if (!tap_result(vm_wait_exit(vm, TIMEOUT_MS) == 0 &&
+			strcmp(vm->serial, MOVED) == 0 && image_is_written(),
+			"%s", what))
+		vm_show(vm);
+	vm_end(vm);
+	kill(pid, SIGTERM);
+	waitpid(pid, NULL, 0);
+	unlink(socket_path);
+}
+
 int main(void)
 {
 	const char *why;
@@ -144,11 +216,11 @@ int main(void)
 	image_make();
 	run("basic", BASIC "status=0\ndone\n",
 	    "enumeration, read, write, flush and an error, by MSI-X");
-	run("move", BASIC "old=ffffffff\nstatus=f\nread=0\nsame=1\n"
-	    "status=0\ndone\n", "the BAR moves under a running driver");
+	run("move", MOVED, "the BAR moves under a running driver");
 	run("misbehave", BASIC "status=4b\nstatus=f\nread=0\nsame=1\n"
 	    "status=0\ndone\n", "a bad queue needs a reset, and no more");
 	run_killed();
+	run_foreign();
 	unlink(image);
 	return tap_end();
 }
