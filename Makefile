@@ -45,7 +45,7 @@ COMPILE = $(CC) $(BASE) $(WARN) $(MODE) $(CFLAGS)
 # gen/NAME.c is made by a rule below, into $(O)/gen.
 
 IPC := ipc/log.c ipc/fdmsg.c ipc/life.c
-CONFINE := jail/confine.c jail/landlock.c policy/install.c policy/lastword.c
+CONFINE := jail/confine.c jail/capabilities.c jail/landlock.c policy/install.c policy/lastword.c
 
 CORE := vmm-core/main.c vmm-core/report.c \
 	vmm-core/guest_mem.c vmm-core/kvm.c vmm-core/cpuid.c vmm-core/vcpu.c \
@@ -73,7 +73,7 @@ RNG := devproc/rng.c gen/policy_rng.c $(VHOST)
 SERIAL := devproc/serial.c devproc/uart.c $(CHARDEV) ipc/regchan.c \
 	gen/policy_serial.c $(DEVICE)
 
-JAIL := jail/birth.c jail/stages.c jail/birth_text.c jail/death.c \
+JAIL := jail/birth.c jail/stages.c jail/capabilities.c jail/birth_text.c jail/death.c \
 	jail/inspect.c policy/lastword.c gen/syscall_names.c
 CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
 	cli/config_value.c
@@ -188,6 +188,7 @@ $(eval $(call test,tests/unit/test_uart,tests/unit/test_uart.c devproc/uart.c,$(
 $(eval $(call test,tests/unit/test_chardev,tests/unit/test_chardev.c devproc/chardev.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_regchan,tests/wire/test_regchan.c ipc/regchan.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_serial,tests/wire/test_serial.c tests/wire/child.c ipc/regchan.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/wire/test_vhost_back,tests/wire/test_vhost_back.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_console,tests/wire/test_console.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_rng,tests/wire/test_rng.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 

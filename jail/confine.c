@@ -13,11 +13,11 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "ipc/log.h"
+#include "jail/capabilities.h"
 #include "jail/confine.h"
 #include "jail/landlock.h"
 
@@ -103,18 +103,14 @@ static void stage_core_dumps(void)
  */
 static void stage_capabilities(void)
 {
-	cap_t none;
-	int failed;
+	int err = capabilities_lock();
 
 	/* Without CAP_SETPCAP there is nothing that could come back. */
-	if (cap_set_mode(CAP_MODE_NOPRIV) == 0)
-		return;
-	none = cap_init();
-	failed = !none || cap_set_proc(none) != 0 || cap_reset_ambient() != 0;
-	if (failed)
+	if (!err || err == -EPERM)
+		err = capabilities_clear();
+	if (err)
 		die(EXIT_FAILURE, "confine: capabilities: %s: they cannot be "
-		    "given up", strerror(errno));
-	cap_free(none);
+		    "given up", strerror(-err));
 }
 
 /*

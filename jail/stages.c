@@ -19,7 +19,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -27,6 +26,7 @@
 #include <unistd.h>
 
 #include "jail/birth_priv.h"
+#include "jail/capabilities.h"
 
 #define HOSTNAME	"bulkhead"
 
@@ -338,11 +338,12 @@ static void stage_signals(const struct birth_scene *scene)
  */
 static void stage_capabilities(const struct birth_scene *scene)
 {
-	if (cap_set_mode(CAP_MODE_NOPRIV) != 0)
-		stage_failed(scene, BIRTH_STAGE_CAPABILITIES);
-	/* cap_set_mode() does not look at what it could not drop. */
-	if (cap_get_mode() != CAP_MODE_NOPRIV) {
-		errno = EPERM;
+	int err = capabilities_lock();
+
+	if (!err)
+		err = capabilities_clear();
+	if (err) {
+		errno = -err;
 		stage_failed(scene, BIRTH_STAGE_CAPABILITIES);
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
