@@ -102,6 +102,8 @@ void child_start(struct child *child, const struct child_spec *spec)
 	};
 	struct life_msg msg;
 
+	if (spec->blk)
+		birth.u.blk = *spec->blk;
 	begin(child, spec, NULL);
 	ck_assert_int_eq(life_send(child->life, LIFE_BIRTH, &birth, NULL, 0,
 				   CHILD_TIMEOUT_MS), 0);

@@ -26,6 +26,7 @@ struct child_spec {
 	const char *role;		/* $BULKHEAD_BUILD/bulkhead-ROLE */
 	enum life_role life_role;
 	enum life_chardev backend;
+	const struct life_birth_blk *blk;	/* role blk, in place of backend */
 	int link_type;			/* SOCK_STREAM or SOCK_SEQPACKET */
 	int res_fd;
 	int res2_fd;
