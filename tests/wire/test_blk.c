@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The real bulkhead-blk, confined, with a guest that is this test. */
+#include <check.h>
+#include <fcntl.h>
+#include <linux/virtio_blk.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/wire/child.h"
+#include "tests/wire/front_blk.h"
+
+#define DISK_BYTES	(16u << 20)
+#define SECTOR		512u
+#define NEEDS_RESET	0x40u
+
+static struct child child;
+static struct front front;
+static struct front_queue *queue = &front.queue[0];
+static char path[64];
+
+/* A disk whose every sector says where it is; on a file system, for O_DIRECT. */
+static void make_disk(void)
+{
+	static uint64_t words[DISK_BYTES / 8];
+	int fd;
+
+	snprintf(path, sizeof(path), "/var/tmp/bulkhead-test-XXXXXX");
+	fd = mkstemp(path);
+	ck_assert_int_ge(fd, 0);
+	for (size_t i = 0; i < DISK_BYTES / 8; i++)
+		words[i] = i / (SECTOR / 8);
+	ck_assert_int_eq(write(fd, words, DISK_BYTES), DISK_BYTES);
+	close(fd);
+}
+
+static void remove_disk(void)
+{
+	unlink(path);
+}
+
+/* O_DIRECT where the file system can; a tmpfs cannot. */
+static int open_disk(struct life_birth_blk *blk)
+{
+	int flags = (blk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
+	int fd = blk->direct ? open(path, flags | O_DIRECT) : -1;
+
+	if (fd >= 0)
+		return fd;
+	blk->direct = 0;
+	return open(path, flags);
+}
+
+static void bear(const struct life_birth_blk *wanted)
+{
+	struct life_birth_blk blk = *wanted;
+	struct child_spec spec = {
+		.role = "blk", .life_role = LIFE_ROLE_BLK, .blk = &blk,
+		.link_type = SOCK_STREAM, .res_fd = open_disk(&blk),
+		.res2_fd = -1,
+	};
+
+	ck_assert_int_ge(spec.res_fd, 0);
+	child_start(&child, &spec);
+}
+
+static const struct life_birth_blk usual = {
+	.nr_queues = 2, .direct = 1, .discard = 1, .serial = "a serial number",
+};
+
+static void start_with(const struct life_birth_blk *blk,
+		       const struct front_options *options)
+{
+	bear(blk);
+	front_start(&front, child.link, options);
+}
+
+static void start(void)
+{
+	start_with(&usual, NULL);
+}
+
+/* Every answer is as the guest would have it, and what it does not want is not. */
+static void read_and_check(struct front_blk *blk, uint64_t sector,
+			   uint32_t len)
+{
+	const uint64_t *words = front_blk_data(&front, blk);
+
+	memset(front_blk_data(&front, blk), 0xee, len);
+	ck_assert_uint_eq(front_blk_do(queue, blk, VIRTIO_BLK_T_IN, sector,
+				       len), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(blk->written, len + 1);
+	for (uint32_t i = 0; i < len / 8; i++) {
+		uint64_t word;
+
+		memcpy(&word, words + i, sizeof(word));
+		ck_assert_uint_eq(word, sector + i / (SECTOR / 8));
+	}
+}
+
+static void read_disk(void *buf, size_t len, off_t offset)
+{
+	int fd = open(path, O_RDONLY);
+
+	ck_assert_int_eq(pread(fd, buf, len, offset), (ssize_t)len);
+	close(fd);
+}
+
+/* --- requests ----------------------------------------------------------------------- */
+
+START_TEST(the_config_space_is_that_of_the_image)
+{
+	struct virtio_blk_config config;
+
+	start();
+	front_get_config(&front, &config, 60);
+	ck_assert_uint_eq(config.capacity, DISK_BYTES / SECTOR);
+	ck_assert_uint_eq(config.blk_size, 512);
+	ck_assert_uint_eq(config.num_queues, 2);
+	ck_assert_uint_eq(config.seg_max, 126);
+	ck_assert_uint_eq(config.max_discard_seg, 1);
+	ck_assert(front.features >> VIRTIO_BLK_F_FLUSH & 1);
+	ck_assert(!(front.features >> VIRTIO_BLK_F_RO & 1));
+	child_stop(&child);
+}
+
+/* Lengths and misalignments; the latter take a bounce buffer with O_DIRECT. */
+static const struct {
+	uint32_t len, skew;
+	uint64_t sector;
+} moves[] = {
+	{ 512, 0, 0 },
+	{ 512, 0, DISK_BYTES / SECTOR - 1 },
+	{ 4096, 0, 3 },
+	{ 4096, 8, 5 },
+	{ 65536, 0, 1 },
+	{ 65536, 24, 1 },
+	{ 1 << 20, 0, 100 },
+	{ 1 << 20, 1, 100 },
+};
+
+START_TEST(data_is_read)
+{
+	struct front_blk blk;
+
+	start();
+	front_blk_init(&front, &blk, moves[_i].len, moves[_i].skew);
+	read_and_check(&blk, moves[_i].sector, moves[_i].len);
+	child_stop(&child);
+	ck_assert_uint_eq(child.stats->queue[0].bytes_read, moves[_i].len);
+	ck_assert_uint_eq(child.stats->queue[0].requests, 1);
+}
+
+START_TEST(data_is_written)
+{
+	static uint8_t back[1 << 20];
+	struct front_blk blk;
+	uint8_t *data;
+
+	start();
+	front_blk_init(&front, &blk, moves[_i].len, moves[_i].skew);
+	data = front_blk_data(&front, &blk);
+	for (uint32_t i = 0; i < moves[_i].len; i++)
+		data[i] = (uint8_t)(i * 7 + i / 512);
+	ck_assert_uint_eq(front_blk_do(queue, &blk, VIRTIO_BLK_T_OUT,
+				       moves[_i].sector, moves[_i].len),
+			  VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(blk.written, 1);
+	ck_assert_uint_eq(front_blk_do(queue, &blk, VIRTIO_BLK_T_FLUSH, 0, 0),
+			  VIRTIO_BLK_S_OK);
+	read_disk(back, moves[_i].len, (off_t)moves[_i].sector * SECTOR);
+	ck_assert_int_eq(memcmp(back, data, moves[_i].len), 0);
+	child_stop(&child);
+	ck_assert_uint_eq(child.stats->queue[0].bytes_written, moves[_i].len);
+}
+
+START_TEST(ranges_become_zero)
+{
+	static const uint32_t types[] = {
+		VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES,
+		VIRTIO_BLK_T_WRITE_ZEROES,
+	};
+	struct virtio_blk_discard_write_zeroes *range;
+	uint64_t words[3 * 4096 / 8];
+	struct front_blk blk;
+
+	start();
+	front_blk_init(&front, &blk, sizeof(*range), 0);
+	range = front_blk_data(&front, &blk);
+	*range = (struct virtio_blk_discard_write_zeroes) {
+		.sector = 16, .num_sectors = 8, .flags = _i == 2,
+	};
+	ck_assert_uint_eq(front_blk_do(queue, &blk, types[_i], 0,
+				       sizeof(*range)), VIRTIO_BLK_S_OK);
+	read_disk(words, sizeof(words), 8 * SECTOR);
+	/* The sectors beside the range are as they were. */
+	for (size_t i = 0; i < sizeof(words) / 8; i++)
+		ck_assert_uint_eq(words[i], i < 512 || i >= 1024 ?
+				  8 + i / 64 : 0);
+	child_stop(&child);
+}
+
+START_TEST(the_serial_number_is_told)
+{
+	struct front_blk blk;
+
+	start();
+	front_blk_init(&front, &blk, 20, 0);
+	ck_assert_uint_eq(front_blk_do(queue, &blk, VIRTIO_BLK_T_GET_ID, 0,
+				       20), VIRTIO_BLK_S_OK);
+	ck_assert_str_eq(front_blk_data(&front, &blk), "a serial number");
+	child_stop(&child);
+}
+
+START_TEST(wrong_requests_are_answered)
+{
+	struct front_blk blk;
+
+	start();
+	front_blk_init(&front, &blk, 4096, 0);
+	ck_assert_uint_eq(front_blk_do(queue, &blk, 99, 0, 512),
+			  VIRTIO_BLK_S_UNSUPP);
+	ck_assert_uint_eq(front_blk_do(queue, &blk, VIRTIO_BLK_T_IN,
+				       DISK_BYTES / SECTOR, 512),
+			  VIRTIO_BLK_S_IOERR);
+	ck_assert_uint_eq(front_blk_do(queue, &blk, VIRTIO_BLK_T_OUT, 0, 100),
+			  VIRTIO_BLK_S_IOERR);
+	read_and_check(&blk, 1, 4096);
+	child_stop(&child);
+	ck_assert_uint_eq(child.stats->queue[0].errors, 3);
+}
+
+START_TEST(a_chain_without_status_comes_back_empty)
+{
+	struct front_buf out = { .len = 16 };
+	uint32_t written = 77;
+
+	start();
+	out.gpa = front_alloc(&front, 16, 16);
+	ck_assert_int_ge(front_add(queue, &out, 1, NULL, 0, NULL), 0);
+	front_kick(queue);
+	ck_assert(front_take_wait(queue, NULL, &written, FRONT_TIMEOUT_MS));
+	ck_assert_uint_eq(written, 0);
+	child_stop(&child);
+}
+
+START_TEST(a_read_only_disk_stays_as_it_is)
+{
+	struct life_birth_blk blk_birth = usual;
+	struct front_blk blk;
+
+	blk_birth.read_only = 1;
+	start_with(&blk_birth, NULL);
+	ck_assert(front.features >> VIRTIO_BLK_F_RO & 1);
+	ck_assert(!(front.features >> VIRTIO_BLK_F_DISCARD & 1));
+	front_blk_init(&front, &blk, 512, 0);
+	ck_assert_uint_eq(front_blk_do(queue, &blk, VIRTIO_BLK_T_OUT, 0, 512),
+			  VIRTIO_BLK_S_IOERR);
+	ck_assert_uint_eq(front_blk_do(queue, &blk, VIRTIO_BLK_T_FLUSH, 0, 0),
+			  VIRTIO_BLK_S_OK);
+	read_and_check(&blk, 0, 512);
+	child_stop(&child);
+}
+
+START_TEST(a_disk_that_shrinks_fails_its_requests)
+{
+	struct front_blk blk;
+
+	start();
+	front_blk_init(&front, &blk, 4096, 0);
+	ck_assert_int_eq(truncate(path, 8192), 0);
+	ck_assert_uint_eq(front_blk_do(queue, &blk, VIRTIO_BLK_T_IN, 100,
+				       4096), VIRTIO_BLK_S_IOERR);
+	read_and_check(&blk, 0, 4096);
+	child_stop(&child);
+}
+
+/* --- many at once -------------------------------------------------------------------- */
+
+struct count {
+	unsigned int left, done, failed;
+	uint32_t len;
+	uint64_t x;
+};
+
+static bool next_read(void *ctx, struct front_blk *blk, uint32_t *type,
+		      uint64_t *sector, uint32_t *len)
+{
+	struct count *count = ctx;
+
+	if (count->left == 0)
+		return false;
+	count->left--;
+	count->x = count->x * 6364136223846793005ull + 1442695040888963407ull;
+	blk->user = (count->x >> 33) % (DISK_BYTES / SECTOR - count->len / SECTOR);
+	*type = VIRTIO_BLK_T_IN;
+	*sector = blk->user;
+	*len = count->len;
+	return true;
+}
+
+static void check_read(void *ctx, struct front_blk *blk, uint8_t status)
+{
+	struct count *count = ctx;
+	uint64_t first;
+
+	memcpy(&first, front_blk_data(&front, blk), sizeof(first));
+	count->done++;
+	count->failed += status != VIRTIO_BLK_S_OK || first != blk->user;
+}
+
+static const struct {
+	struct front_options options;
+	unsigned int depth;
+	uint32_t len, skew;
+} loads[] = {
+	{ { 0 }, 32, 4096, 0 },
+	{ { .no_event_idx = true }, 32, 4096, 0 },
+	{ { .indirect = true }, 128, 4096, 0 },
+	{ { .queue_size = 1024, .indirect = true }, 1024, 512, 0 },
+	{ { .nr_regions = 8 }, 16, 1 << 20, 0 },
+	{ { .nr_regions = 8 }, 16, 1 << 18, 40 },
+	{ { 0 }, 40, 4096, 8 },
+	{ { .inflight = true }, 32, 4096, 0 },
+	{ { .queue_size = 4 }, 1, 512, 0 },
+};
+
+START_TEST(many_requests_all_come_back)
+{
+	static struct front_blk blks[1024];
+	struct count count = { .left = 3000, .len = loads[_i].len };
+	const struct front_blk_job job = { next_read, check_read, &count };
+
+	if (count.len > 65536)
+		count.left = 200;
+	start_with(&usual, &loads[_i].options);
+	for (unsigned int i = 0; i < loads[_i].depth; i++)
+		front_blk_init(&front, &blks[i], loads[_i].len,
+			       loads[_i].skew);
+	front_blk_run(queue, blks, loads[_i].depth, &job);
+	ck_assert_uint_eq(count.done, count.len > 65536 ? 200 : 3000);
+	ck_assert_uint_eq(count.failed, 0);
+	child_stop(&child);
+	ck_assert_uint_eq(child.stats->queue[0].in_flight, 0);
+}
+
+START_TEST(queues_are_independent)
+{
+	struct life_birth_blk birth = usual;
+	const struct front_options options = { .nr_queues = 8 };
+	struct front_blk blk[8];
+
+	birth.nr_queues = 32;
+	start_with(&birth, &options);
+	ck_assert_uint_eq(front_get_u64(&front, VHOST_USER_GET_QUEUE_NUM), 32);
+	for (unsigned int i = 0; i < 8; i++) {
+		queue = &front.queue[i];
+		front_blk_init(&front, &blk[i], 512, 0);
+		ck_assert_int_eq(front_blk_submit(queue, &blk[i],
+						  VIRTIO_BLK_T_IN, i, 512), 0);
+		front_kick(queue);
+	}
+	for (unsigned int i = 0; i < 8; i++) {
+		ck_assert(front_take_wait(&front.queue[i], NULL, NULL,
+					  FRONT_TIMEOUT_MS));
+		ck_assert_uint_eq(*(uint64_t *)front_blk_data(&front, &blk[i]),
+				  i);
+	}
+	child_stop(&child);
+}
+
+/* --- stopping, changing, breaking ----------------------------------------------------- */
+
+START_TEST(a_stopped_queue_has_finished)
+{
+	static struct front_blk blks[64];
+	uint16_t base;
+
+	start();
+	for (unsigned int i = 0; i < 64; i++) {
+		front_blk_init(&front, &blks[i], 4096, i % 2 * 8);
+		if (front_blk_submit(queue, &blks[i], VIRTIO_BLK_T_IN, i, 4096))
+			break;
+	}
+	front_kick(queue);
+	base = front_queue_stop(queue);
+	/* Whatever was taken is done: nothing is between the two indices. */
+	ck_assert_uint_eq(queue->used->idx, base);
+	while (front_take(queue, NULL, NULL))
+		;
+	front_queue_start(queue, base);
+	while (queue->next_used != queue->next_avail)
+		ck_assert(front_take_wait(queue, NULL, NULL,
+					  FRONT_TIMEOUT_MS));
+	child_stop(&child);
+}
+
+START_TEST(memory_changes_under_load)
+{
+	static struct front_blk blks[32];
+	struct vhost_user_memory memory = { .nr_regions = 1 };
+
+	start();
+	memory.region[0].size = front.options.ram_bytes;
+	for (unsigned int i = 0; i < 32; i++)
+		front_blk_init(&front, &blks[i], 4096, 0);
+	for (int round = 0; round < 20; round++) {
+		for (unsigned int i = 0; i < 32; i++)
+			ck_assert_int_eq(front_blk_submit(queue, &blks[i],
+				VIRTIO_BLK_T_IN, i, 4096), 0);
+		front_kick(queue);
+		ck_assert_int_eq(vhost_user_send(front.sock,
+			VHOST_USER_SET_MEM_TABLE, &memory, 40, &front.ram_fd,
+			1, 1, FRONT_TIMEOUT_MS), 0);
+		for (unsigned int i = 0; i < 32; i++)
+			ck_assert(front_take_wait(queue, NULL, NULL,
+						  FRONT_TIMEOUT_MS));
+	}
+	child_stop(&child);
+}
+
+START_TEST(a_disabled_queue_waits)
+{
+	struct vhost_user_vring_state state = { .index = 0, .num = 0 };
+	struct front_blk blk;
+
+	start();
+	front_blk_init(&front, &blk, 512, 0);
+	ck_assert_int_eq(vhost_user_send(front.sock,
+		VHOST_USER_SET_VRING_ENABLE, &state, sizeof(state), NULL, 0,
+		1, FRONT_TIMEOUT_MS), 0);
+	ck_assert_int_eq(front_blk_submit(queue, &blk, VIRTIO_BLK_T_IN, 0,
+					  512), 0);
+	front_kick(queue);
+	ck_assert(!front_take_wait(queue, NULL, NULL, 100));
+	state.num = 1;
+	ck_assert_int_eq(vhost_user_send(front.sock,
+		VHOST_USER_SET_VRING_ENABLE, &state, sizeof(state), NULL, 0,
+		1, FRONT_TIMEOUT_MS), 0);
+	ck_assert(front_take_wait(queue, NULL, NULL, FRONT_TIMEOUT_MS));
+	child_stop(&child);
+}
+
+/* A guest that breaks one queue loses that queue until it resets the device. */
+START_TEST(a_broken_queue_is_reported)
+{
+	const struct front_options options = { .nr_queues = 2 };
+	struct vhost_user_hdr change;
+	struct front_blk blk;
+
+	start_with(&usual, &options);
+	front_set_u64(&front, VHOST_USER_SET_STATUS, 0xf);
+	front_blk_init(&front, &blk, 512, 0);
+	front_offer_head(queue, 5000);
+	front_kick(queue);
+	ck_assert_int_eq(recv(front.backend_sock, &change, sizeof(change),
+			      MSG_WAITALL), sizeof(change));
+	ck_assert_uint_eq(change.request,
+			  VHOST_USER_BACKEND_CONFIG_CHANGE_MSG);
+	ck_assert(front_erred(queue));
+	ck_assert_uint_eq(front_get_u64(&front, VHOST_USER_GET_STATUS),
+			  0xf | NEEDS_RESET);
+	/* The other queue goes on. */
+	queue = &front.queue[1];
+	read_and_check(&blk, 3, 512);
+	/* And after a reset the broken one, too. */
+	front_set_u64(&front, VHOST_USER_SET_STATUS, 0);
+	ck_assert_uint_eq(front_get_u64(&front, VHOST_USER_GET_STATUS), 0);
+	queue = &front.queue[0];
+	queue->next_avail = queue->shown_avail = queue->avail->idx =
+		queue->used->idx;
+	front_queue_start(queue, queue->used->idx);
+	read_and_check(&blk, 4, 512);
+	child_stop(&child);
+}
+
+/* --- death and rebirth ------------------------------------------------------------------ */
+
+START_TEST(requests_survive_the_death_of_the_device)
+{
+	const struct front_options options = { .inflight = true };
+	static struct front_blk blks[40];
+	int round;
+
+	start_with(&usual, &options);
+	for (unsigned int i = 0; i < 40; i++)
+		front_blk_init(&front, &blks[i], 65536, 0);
+	for (round = 0; round < 10; round++) {
+		for (unsigned int i = 0; i < 40; i++)
+			ck_assert_int_eq(front_blk_submit(queue, &blks[i],
+				VIRTIO_BLK_T_IN, i * 8, 65536), 0);
+		front_kick(queue);
+		usleep((unsigned int)round * 150);
+		ck_assert_int_eq(kill(child.pid, SIGKILL), 0);
+		ck_assert_int_eq(waitpid(child.pid, NULL, 0), child.pid);
+		close(child.life);
+		bear(&usual);
+		front_reconnect(&front, child.link);
+		for (unsigned int i = 0; i < 40; i++) {
+			void *cookie;
+
+			ck_assert(front_take_wait(queue, &cookie, NULL,
+						  FRONT_TIMEOUT_MS));
+			ck_assert_uint_eq(front_blk_status(&front, cookie),
+					  VIRTIO_BLK_S_OK);
+		}
+		ck_assert(!front_take(queue, NULL, NULL));
+	}
+	read_and_check(&blks[0], 7, 65536);
+	child_stop(&child);
+}
+
+#define LENGTH(array)	((int)(sizeof(array) / sizeof((array)[0])))
+
+int main(void)
+{
+	Suite *suite = suite_create("blk");
+	TCase *tc = tcase_create("blk");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, make_disk, remove_disk);
+	tcase_add_test(tc, the_config_space_is_that_of_the_image);
+	tcase_add_loop_test(tc, data_is_read, 0, LENGTH(moves));
+	tcase_add_loop_test(tc, data_is_written, 0, LENGTH(moves));
+	tcase_add_loop_test(tc, ranges_become_zero, 0, 3);
+	tcase_add_test(tc, the_serial_number_is_told);
+	tcase_add_test(tc, wrong_requests_are_answered);
+	tcase_add_test(tc, a_chain_without_status_comes_back_empty);
+	tcase_add_test(tc, a_read_only_disk_stays_as_it_is);
+	tcase_add_test(tc, a_disk_that_shrinks_fails_its_requests);
+	tcase_add_loop_test(tc, many_requests_all_come_back, 0, LENGTH(loads));
+	tcase_add_test(tc, queues_are_independent);
+	tcase_add_test(tc, a_stopped_queue_has_finished);
+	tcase_add_test(tc, memory_changes_under_load);
+	tcase_add_test(tc, a_disabled_queue_waits);
+	tcase_add_test(tc, a_broken_queue_is_reported);
+	tcase_add_test(tc, requests_survive_the_death_of_the_device);
+	suite_add_tcase(suite, tc);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
