@@ -156,6 +156,57 @@ static void run_hangups(void)
 	vm_end(vm);
 }
 
+/* One line by LIFE_FAILED, status 1, and no guest ever runs. */
+static void run_bad_file(const char *kernel, const char *initrd,
+			 const char *expected, const char *what)
+{
+	struct vm_options options = {
+		.kernel = kernel, .initrd = initrd, .ram_bytes = 2 << 20,
+	};
+	struct vm *vm = vm_start(&options);
+
+	if (!tap_result(vm_wait_exit(vm, TIMEOUT_MS) == 1 &&
+			strstr(vm->failed, expected) &&
+			!vm_wait_event(vm, LIFE_EVENT_STARTED, 0) &&
+			vm->stats->last_word.valid == 0, "%s", what))
+		vm_show(vm);
+	vm_end(vm);
+}
+
+static void run_bad_files(void)
+{
+	char core[4096];
+
+	snprintf(core, sizeof(core), "%s", build_path("bulkhead-core"));
+	/* An ELF file for this machine, linked to 0. */
+	run_bad_file("/proc/self/exe", NULL, "kernel: ELF segment",
+		     "a program that is no kernel is refused");
+	run_bad_file("tests/guest/start.S", NULL, "kernel: neither an ELF",
+		     "a text is refused");
+	run_bad_file(build_path("tests/guest/exits.guest"), "/dev/zero",
+		     "initrd: not a regular file",
+		     "an initrd without an end is refused");
+	run_bad_file(build_path("tests/guest/exits.guest"), core,
+		     "give the VM more memory",
+		     "an initrd that does not fit is refused");
+}
+
+static void run_many(void)
+{
+	struct vm_options options = {
+		.kernel = build_path("tests/guest/exits.guest"),
+		.cmdline = "off",
+		.nr_vcpus = LIFE_MAX_VCPUS,
+	};
+	struct vm *vm = vm_start(&options);
+
+	if (!tap_result(vm_wait_exit(vm, TIMEOUT_MS) == 0 &&
+			strcmp(vm->serial, "done\n") == 0,
+			"as many vCPUs as there may be"))
+		vm_show(vm);
+	vm_end(vm);
+}
+
 int main(void)
 {
 	const char *why;
@@ -172,5 +223,7 @@ int main(void)
 	run_interrupt("serial", "irq=1\n", "COM1's eventfd raises GSI 4");
 	run_stop();
 	run_hangups();
+	run_bad_files();
+	run_many();
 	return tap_end();
 }
