@@ -110,7 +110,8 @@ endef
 
 $(eval $(call program,bulkhead,$(CLI),-linih -ljansson -lcap))
 $(eval $(call program,bulkhead-core,$(CORE),-lcap))
-$(eval $(call program,bulkhead-blk,$(BLK),-luring -lcap))
+# The archive: the shared liburing 2.3 does not export all of its own header.
+$(eval $(call program,bulkhead-blk,$(BLK),-l:liburing.a -lcap))
 $(eval $(call program,bulkhead-console,$(CONSOLE),-lcap))
 $(eval $(call program,bulkhead-rng,$(RNG),-lcap))
 $(eval $(call program,bulkhead-serial,$(SERIAL),-lcap))

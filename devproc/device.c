@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "devproc/life_link.h"
 #include "devproc/loop.h"
@@ -107,6 +109,13 @@ int device_main(const struct device_ops *ops, int argc, char **argv)
 	if (!ret)
 		ret = life_link_start(ops);
 	if (ret)
-		return failed("start", ret);
-	return loop_run();
+		ret = failed("start", ret);
+	else
+		ret = loop_run();
+	/*
+	 * Not exit(): nothing is buffered, and what libraries do at exit may
+	 * take system calls that the policy does not have.
+	 */
+	syscall(SYS_exit_group, ret);
+	return ret;
 }

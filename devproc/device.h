@@ -53,7 +53,7 @@ struct device_ops {
 	void (*attach)(int fd);
 };
 
-/* Context: main() of a device.  Return: exit status. */
+/* Context: main() of a device.  Returns only if the loop was never reached. */
 int device_main(const struct device_ops *ops, int argc, char **argv);
 
 /*

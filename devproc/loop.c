@@ -17,6 +17,7 @@
 #include "ipc/log.h"
 
 #define LOOP_BATCH	32	/* events fetched by one epoll_wait() */
+#define HOOK_REPEATS	8	/* before the fds get their turn again */
 
 static struct {
 	struct epoll_event batch[LOOP_BATCH];
@@ -104,10 +105,19 @@ static void loop_dispatch(void)
 	loop.nr_fetched = 0;
 }
 
+/* Return: true, the hook has more to do but the fds' turn has come. */
+static bool loop_end_round(void)
+{
+	for (int i = 0; i < HOOK_REPEATS; i++)
+		if (!loop.round_hook || !loop.round_hook() || loop.quit)
+			return false;
+	return true;
+}
+
 int loop_run(void)
 {
 	while (!loop.quit) {
-		bool more = loop.round_hook && loop.round_hook();
+		bool more = loop_end_round();
 		int nr;
 
 		if (loop.quit)
