@@ -284,7 +284,7 @@ static void put_fadt(struct writer *w, gpa_t facs, gpa_t dsdt)
 
 static void put_madt(struct writer *w, unsigned int nr_vcpus)
 {
-	uint8_t table[1024];
+	uint8_t table[1024] = { 0 };
 	struct writer t = { .area = table, .area_bytes = sizeof(table) };
 	struct acpi_madt madt = { .lapic = LAPIC_BASE, .flags = 1 };
 	struct madt_ioapic ioapic = {

@@ -40,6 +40,7 @@
 
 #define WAIT_FOR_EVER	(-1)
 #define PONG_MS		1000
+#define RAM_MIN_BYTES	(2u << 20)	/* boot.h: the first MiB is taken */
 
 struct core {
 	struct life_birth_core birth;
@@ -52,20 +53,23 @@ struct core {
 /*
  * The supervisor's next message that is not a ping.  Ends the process when
  * the supervisor says so, is gone or breaks the protocol.
+ * Return: false if there is none and timeout_ms is 0.
  */
-static void message_take(struct life_msg *msg)
+static bool message_take(struct life_msg *msg, int timeout_ms)
 {
 	int got;
 
 	for (;;) {
-		got = life_recv(LIFE_FD, LIFE_SIDE_CHILD, msg, WAIT_FOR_EVER);
+		got = life_recv(LIFE_FD, LIFE_SIDE_CHILD, msg, timeout_ms);
+		if (got == -EAGAIN)
+			return false;
 		if (got == 0 || (got == 1 && msg->type == LIFE_STOP))
 			exit(EXIT_SUCCESS);
 		if (got < 0)
 			die(EXIT_FAILURE, "life channel: %s: this program is started by 'bulkhead run'",
 			    strerror(-got));
 		if (msg->type != LIFE_PING)
-			return;
+			return true;
 		if (life_send(LIFE_FD, LIFE_PONG, &msg->u.ping, NULL, 0,
 			      PONG_MS) != 0)
 			log_warn("supervisor does not take a pong");
@@ -74,7 +78,7 @@ static void message_take(struct life_msg *msg)
 
 static void message_expect(struct life_msg *msg, enum life_type type)
 {
-	message_take(msg);
+	message_take(msg, WAIT_FOR_EVER);
 	if (msg->type != type)
 		die(EXIT_FAILURE, "life channel: message %u where %u was due",
 		    msg->type, type);
@@ -94,9 +98,11 @@ static void birth_take(struct core *core)
 	log_init(NULL, (enum log_level)msg.u.birth.log_level);
 	core->birth = msg.u.birth.u.core;
 	if (core->birth.nr_vcpus < 1 || core->birth.nr_vcpus > LIFE_MAX_VCPUS ||
-	    core->birth.nr_devices > LIFE_MAX_DEVICES)
-		die(EXIT_FAILURE, "birth: %u vCPUs, %u devices",
-		    core->birth.nr_vcpus, core->birth.nr_devices);
+	    core->birth.nr_devices > LIFE_MAX_DEVICES ||
+	    core->birth.ram_bytes < RAM_MIN_BYTES)
+		die(EXIT_FAILURE, "birth: %u vCPUs, %u devices, %llu bytes of RAM",
+		    core->birth.nr_vcpus, core->birth.nr_devices,
+		    (unsigned long long)core->birth.ram_bytes);
 }
 
 static void stats_map(struct core *core)
@@ -276,7 +282,8 @@ static void life_dispatch(void)
 {
 	struct life_msg msg;
 
-	message_take(&msg);
+	if (!message_take(&msg, 0))
+		return;
 	if (msg.type != LIFE_CORE_POWER_BUTTON)
 		die(EXIT_FAILURE, "life channel: message %u out of turn",
 		    msg.type);

@@ -15,13 +15,13 @@
 #define ICR_INIT	0x4500u		/* assert, INIT */
 #define ICR_SIPI	0x4600u		/* assert, start-up; page in the low byte */
 
-extern const char ap_start[];
-extern const char ap_end[];
+extern const uint8_t ap_code[];
+extern const uint32_t ap_bytes;
 
 /* 16-bit code: mailbox[APIC id] = APIC id + 1, then sleep. */
 __asm__(".section .rodata\n"
 	".code16\n"
-	"ap_start:\n"
+	"ap_code:\n"
 	"	movl $1, %eax\n"
 	"	cpuid\n"
 	"	shrl $24, %ebx\n"
@@ -32,7 +32,10 @@ __asm__(".section .rodata\n"
 	"	movb %al, (%bx)\n"
 	"1:	hlt\n"
 	"	jmp 1b\n"
-	"ap_end:\n"
+	"2:\n"
+	"	.balign 4\n"
+	"ap_bytes:\n"
+	"	.long 2b - ap_code\n"
 	".code64\n"
 	".text\n");
 
@@ -57,8 +60,8 @@ void guest_main(const char *cmdline)
 	uint32_t nr = (uint32_t)(cmdline[0] - '0');
 	uint32_t regs[4];
 
-	for (long i = 0; i < ap_end - ap_start; i++)
-		mmio_write8(TRAMPOLINE + (uint64_t)i, (uint8_t)ap_start[i]);
+	for (uint32_t i = 0; i < ap_bytes; i++)
+		mmio_write8(TRAMPOLINE + i, ap_code[i]);
 	lapic_enable();
 	cpuid(1, 0, regs);
 	put_value("logical", regs[1] >> 16 & 0xff);

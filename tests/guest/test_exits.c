@@ -139,9 +139,13 @@ static void run_stop(void)
 /* The supervisor is gone, or the serial process is. */
 static void run_hangups(void)
 {
+	struct life_ping ping = { .cookie = 1 };
 	struct vm *vm = start("halt");
 	bool halting = vm_wait_text(vm, "halting\n", TIMEOUT_MS);
 
+	/* After a ping, as the loop must go on behind it. */
+	life_send(vm->life_fd, LIFE_PING, &ping, NULL, 0, TIMEOUT_MS);
+	vm_wait_exit(vm, 200);
 	close(vm->serial_fd);
 	vm->serial_fd = -1;
 	if (!tap_result(halting && vm_wait_event(vm, LIFE_EVENT_DEVICE_FAILED,
