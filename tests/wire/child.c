@@ -20,6 +20,7 @@
 #include "ipc/inherit.h"
 
 #define HIGH_FD	200	/* above all numbers of ipc/inherit.h */
+#define PING_COOKIE	0x1122334455667788
 
 /* Dup fd to number in the child, by way of a high number. */
 static void place(int fd, int number)
@@ -118,7 +119,7 @@ void child_start_by_hand(struct child *child, const struct child_spec *spec,
 
 void child_send(struct child *child, enum life_type type, int fd)
 {
-	struct life_ping ping = { .cookie = 0x1122334455667788 };
+	struct life_ping ping = { .cookie = PING_COOKIE };
 
 	ck_assert_int_eq(life_send(child->life, type, &ping, &fd, fd >= 0,
 				   CHILD_TIMEOUT_MS), 0);
@@ -163,4 +164,38 @@ void child_stop(struct child *child)
 void child_pipe(int ends[2])
 {
 	ck_assert_int_eq(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+}
+
+void child_synchronise(struct child *child)
+{
+	struct life_msg msg;
+
+	child_send(child, LIFE_PING, -1);
+	child_expect(child, LIFE_PONG, &msg);
+	ck_assert(msg.u.ping.cookie == PING_COOKIE);
+}
+
+int child_attach(struct child *child)
+{
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
+				    pair), 0);
+	child_send(child, LIFE_ATTACH, pair[1]);
+	close(pair[1]);
+	child_synchronise(child);
+	return pair[0];
+}
+
+int child_temporary(int *back)
+{
+	char path[] = "/tmp/test-wire-XXXXXX";
+	int fd = mkstemp(path);
+
+	ck_assert_int_ge(fd, 0);
+	*back = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(*back, 0);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(fcntl(fd, F_SETFL, O_APPEND), 0);
+	return fd;
 }

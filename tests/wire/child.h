@@ -49,6 +49,15 @@ int child_wait(struct child *child);
 /* LIFE_STOP, and it must end with status 0. */
 void child_stop(struct child *child);
 
+/* Return once the device has seen all that was sent to it before. */
+void child_synchronise(struct child *child);
+
+/* LIFE_ATTACH of one end of a socket pair, seen.  Return: the other end. */
+int child_attach(struct child *child);
+
+/* An unlinked file to append to; *back reads it. */
+int child_temporary(int *back);
+
 /* A pipe, its read end for the test: both ends non-blocking. */
 void child_pipe(int ends[2]);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The real bulkhead-console, confined, with a guest that is this test. */
 #include <check.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,39 +28,6 @@ static void start(enum life_chardev backend, int res_fd, int res2_fd)
 
 	child_start(&child, &spec);
 	front_start(&front, child.link, &options);
-}
-
-/* The device has seen all that was sent to it before. */
-static void synchronise(void)
-{
-	struct life_msg msg;
-
-	child_send(&child, LIFE_PING, -1);
-	child_expect(&child, LIFE_PONG, &msg);
-}
-
-static int attach(void)
-{
-	int pair[2];
-
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
-				    pair), 0);
-	child_send(&child, LIFE_ATTACH, pair[1]);
-	close(pair[1]);
-	synchronise();
-	return pair[0];
-}
-
-/* A file for output; *back reads it. */
-static int open_temporary(int *back)
-{
-	char path[] = "/tmp/test-console-XXXXXX";
-	int fd = mkstemp(path);
-
-	*back = open(path, O_RDONLY | O_CLOEXEC);
-	ck_assert_int_ge(*back, 0);
-	unlink(path);
-	return fd;
 }
 
 /* --- the guest ---------------------------------------------------------------- */
@@ -166,7 +132,7 @@ START_TEST(output_reaches_a_file_in_order)
 {
 	static const uint32_t sizes[] = { 1, 80, 4096, 65536, 65537, 1 << 20 };
 	size_t at = 0;
-	int back, file = open_temporary(&back);
+	int back, file = child_temporary(&back);
 
 	start(LIFE_CHARDEV_FILE, -1, file);
 	for (unsigned int i = 0; i < 6; i++) {
@@ -199,10 +165,10 @@ START_TEST(a_slow_peer_holds_the_guest_back)
 	int peer;
 
 	start(LIFE_CHARDEV_SOCKET, -1, -1);
-	peer = attach();
+	peer = child_attach(&child);
 	for (; sent < 60; sent++)
 		transmit(sent * 50000, 50000);
-	synchronise();
+	child_synchronise(&child);
 	while (front_take(transmitq, NULL, NULL))
 		done++;
 	ck_assert_uint_lt(done, sent);
@@ -218,10 +184,10 @@ START_TEST(a_peer_that_leaves_frees_the_guest)
 	int peer;
 
 	start(LIFE_CHARDEV_SOCKET, -1, -1);
-	peer = attach();
+	peer = child_attach(&child);
 	for (int i = 0; i < 60; i++)
 		transmit(0, 50000);
-	synchronise();
+	child_synchronise(&child);
 	while (front_take(transmitq, NULL, NULL))
 		done++;
 	close(peer);
@@ -237,10 +203,10 @@ START_TEST(a_stopped_queue_keeps_what_was_not_sent)
 	uint16_t base;
 
 	start(LIFE_CHARDEV_SOCKET, -1, -1);
-	peer = attach();
+	peer = child_attach(&child);
 	for (size_t i = 0; i < 60; i++)
 		transmit(i * 50000, 50000);
-	synchronise();
+	child_synchronise(&child);
 	base = front_queue_stop(transmitq);
 	ck_assert_uint_lt(base, 60);
 	ck_assert_uint_eq(base, transmitq->used->idx);
@@ -254,7 +220,7 @@ END_TEST
 
 START_TEST(stop_writes_what_was_taken)
 {
-	int back, file = open_temporary(&back);
+	int back, file = child_temporary(&back);
 
 	start(LIFE_CHARDEV_FILE, -1, file);
 	transmit(0, 30000);
@@ -273,7 +239,7 @@ START_TEST(input_fills_the_buffers_that_are_there)
 	start(LIFE_CHARDEV_SOCKET, -1, -1);
 	for (int i = 0; i < 20; i++)
 		give_buffer(4);
-	peer = attach();
+	peer = child_attach(&child);
 	ck_assert_int_eq(write(peer, "root, and a password\r", 21), 21);
 	expect_received("root, and a password\r");
 	ck_assert(front_called(receiveq));
@@ -287,9 +253,9 @@ START_TEST(input_waits_for_buffers)
 	int peer;
 
 	start(LIFE_CHARDEV_SOCKET, -1, -1);
-	peer = attach();
+	peer = child_attach(&child);
 	ck_assert_int_eq(write(peer, "typed early", 11), 11);
-	synchronise();
+	child_synchronise(&child);
 	give_buffer(6);
 	expect_received("typed ");
 	give_buffer(100);
@@ -308,7 +274,7 @@ START_TEST(input_is_held_back_not_lost)
 	for (size_t i = 0; i < sizeof(stream); i++)
 		stream[i] = pattern(i);
 	start(LIFE_CHARDEV_SOCKET, -1, -1);
-	peer = attach();
+	peer = child_attach(&child);
 	for (int i = 0; i < 8; i++)
 		give_buffer(1500);
 	while (seen < sizeof(stream)) {
@@ -362,7 +328,7 @@ START_TEST(buffers_of_the_wrong_direction)
 
 	start(LIFE_CHARDEV_SOCKET, -1, -1);
 	buf.gpa = front_alloc(&front, 64, 1);
-	peer = attach();
+	peer = child_attach(&child);
 	ck_assert_int_ge(front_add(transmitq, NULL, 0, &buf, 1, NULL), 0);
 	front_kick(transmitq);
 	expect_done(1);
@@ -383,7 +349,7 @@ START_TEST(a_broken_ring_stops_its_queue_only)
 	int peer;
 
 	start(LIFE_CHARDEV_SOCKET, -1, -1);
-	peer = attach();
+	peer = child_attach(&child);
 	front_offer_head(transmitq, 64);
 	front_kick(transmitq);
 	for (int i = 0; i < 1000 && !front_erred(transmitq); i++)

@@ -137,18 +137,6 @@ static void send_text(const char *text)
 		out(THR, (uint8_t)*text);
 }
 
-static int open_temporary(int *back)
-{
-	char path[] = "/tmp/test-serial-XXXXXX";
-	int fd = mkstemp(path);
-
-	*back = open(path, O_RDONLY | O_CLOEXEC);
-	ck_assert_int_ge(*back, 0);
-	ck_assert_int_eq(fcntl(fd, F_SETFL, O_APPEND), 0);
-	unlink(path);
-	return fd;
-}
-
 /* --- registers ---------------------------------------------------------------- */
 
 START_TEST(linux_finds_a_16550a)
@@ -211,7 +199,7 @@ START_TEST(polled_output_reaches_a_file)
 {
 	const char *text = "Linux version 6.1.0\r\n";
 	int back;
-	int file = open_temporary(&back);
+	int file = child_temporary(&back);
 
 	start(LIFE_CHARDEV_FILE, -1, file);
 	out(IER, 0x00);
@@ -233,7 +221,7 @@ START_TEST(posted_output_is_not_lost)
 	static char seen[100000];
 	size_t len = 0;
 	int back;
-	int file = open_temporary(&back);
+	int file = child_temporary(&back);
 	ssize_t got;
 
 	start(LIFE_CHARDEV_FILE, -1, file);
@@ -285,27 +273,6 @@ END_TEST
 
 /* --- socket --------------------------------------------------------------------- */
 
-static int attach(void)
-{
-	int pair[2];
-
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
-				    pair), 0);
-	child_send(&child, LIFE_ATTACH, pair[1]);
-	close(pair[1]);
-	return pair[0];
-}
-
-/* The device has seen all that the supervisor sent before. */
-static void synchronise(void)
-{
-	struct life_msg msg;
-
-	child_send(&child, LIFE_PING, -1);
-	child_expect(&child, LIFE_PONG, &msg);
-	ck_assert(msg.u.ping.cookie == 0x1122334455667788);
-}
-
 START_TEST(socket_both_ways)
 {
 	int peer;
@@ -313,8 +280,7 @@ START_TEST(socket_both_ways)
 	start(LIFE_CHARDEV_SOCKET, -1, -1);
 	open_port(0x01);
 	for (int i = 0; i < 3; i++) {
-		peer = attach();
-		synchronise();
+		peer = child_attach(&child);
 		send_text("login: ");
 		expect_text(peer, "login: ");
 		ck_assert_int_eq(write(peer, "root, who types more than sixteen "
@@ -322,7 +288,7 @@ START_TEST(socket_both_ways)
 		expect_received("root, who types more than sixteen characters "
 				"at once\r");
 		close(peer);
-		synchronise();
+		child_synchronise(&child);
 		send_text("nobody listens");
 		ck_assert_uint_eq(in(LSR) & LSR_THRE, LSR_THRE);
 	}
@@ -363,8 +329,7 @@ START_TEST(socket_holds_the_guest_back)
 	int peer;
 
 	start(LIFE_CHARDEV_SOCKET, -1, -1);
-	peer = attach();
-	synchronise();
+	peer = child_attach(&child);
 	slow_reader(peer);
 	child_stop(&child);
 }
@@ -399,7 +364,7 @@ START_TEST(pty_both_ways)
 	for (int i = 0; i < 150000; i++)
 		out(THR, 'x');
 	ck_assert_uint_eq(in(LSR) & LSR_THRE, LSR_THRE);
-	synchronise();
+	child_synchronise(&child);
 	for (int i = 0; i < 2; i++) {
 		slave = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK);
 		ck_assert_int_ge(slave, 0);
