@@ -70,6 +70,7 @@ int front_tell_fds(struct vhost_front *front, enum vhost_user_request request,
 		   const void *payload, size_t size, const int *fds,
 		   unsigned int nr_fds)
 {
+	bool ack = front_has(front, VHOST_USER_PROTOCOL_F_REPLY_ACK_BIT);
 	int left_ms = time_left(front);
 	int err = -ETIMEDOUT;
 
@@ -77,27 +78,27 @@ int front_tell_fds(struct vhost_front *front, enum vhost_user_request request,
 		return -ENOTCONN;
 	if (left_ms)
 		err = vhost_user_send(front->link_fd, request, payload, size,
-				      fds, nr_fds,
-				      front_has(front, VHOST_USER_PROTOCOL_F_REPLY_ACK_BIT),
-				      left_ms);
-	return err ? front_fail(front, err, vhost_user_request_name(request)) : 0;
+				      fds, nr_fds, ack, left_ms);
+	if (err)
+		return front_fail(front, err, vhost_user_request_name(request));
+	return 0;
 }
 
 int front_tell(struct vhost_front *front, enum vhost_user_request request,
-		const void *payload, size_t size)
+	       const void *payload, size_t size)
 {
 	return front_tell_fds(front, request, payload, size, NULL, 0);
 }
 
 int front_tell_u64(struct vhost_front *front,
-		    enum vhost_user_request request, uint64_t value)
+		   enum vhost_user_request request, uint64_t value)
 {
 	return front_tell(front, request, &value, sizeof(value));
 }
 
 int front_ask(struct vhost_front *front, enum vhost_user_request request,
-	       union vhost_user_payload *payload, size_t ask_bytes,
-	       size_t reply_min, size_t reply_max, int *fd)
+	      union vhost_user_payload *payload, size_t ask_bytes,
+	      size_t reply_min, size_t reply_max, int *fd)
 {
 	int got = -ETIMEDOUT;
 	int left_ms = time_left(front);
@@ -114,7 +115,7 @@ int front_ask(struct vhost_front *front, enum vhost_user_request request,
 					    reply_min, reply_max, fd, left_ms);
 	if (err || got < 0)
 		return front_fail(front, err ? err : got,
-			    vhost_user_request_name(request));
+				  vhost_user_request_name(request));
 	return 0;
 }
 
@@ -123,7 +124,7 @@ static int ask_u64(struct vhost_front *front, enum vhost_user_request request,
 {
 	union vhost_user_payload payload;
 	int err = front_ask(front, request, &payload, 0, sizeof(uint64_t),
-		      sizeof(uint64_t), NULL);
+			    sizeof(uint64_t), NULL);
 
 	*value = err ? 0 : payload.u64;
 	return err;
@@ -153,7 +154,8 @@ static int learn_features(struct vhost_front *front)
 		if (err)
 			return err;
 		bits &= OUR_PROTOCOL_MASK;
-		err = front_tell_u64(front, VHOST_USER_SET_PROTOCOL_FEATURES, bits);
+		err = front_tell_u64(front, VHOST_USER_SET_PROTOCOL_FEATURES,
+				     bits);
 		if (err)
 			return err;
 		front->protocol_features = bits;
@@ -163,7 +165,7 @@ static int learn_features(struct vhost_front *front)
 		front->features = features;
 	else if (front->features & ~features)
 		return front_fail(front, -EPROTO,
-			    "it lacks features of its predecessor");
+				  "it lacks features of its predecessor");
 	return 0;
 }
 
@@ -183,7 +185,7 @@ static int learn_queues(struct vhost_front *front)
 		return front_fail(front, -EPROTO, "it has too few queues");
 	if (front->attached_once && nr < front->nr_queues)
 		return front_fail(front, -EPROTO,
-			    "it has fewer queues than its predecessor");
+				  "it has fewer queues than its predecessor");
 	if (!front->attached_once)
 		front->nr_queues = (uint16_t)nr;
 	return 0;
@@ -197,12 +199,13 @@ static int fetch_config(struct vhost_front *front, int *changed)
 		.config = { .size = front->config_bytes },
 	};
 	int err = front_ask(front, VHOST_USER_GET_CONFIG, &payload, bytes, bytes,
-		      bytes, NULL);
+			    bytes, NULL);
 
 	if (err)
 		return err;
 	if (payload.config.offset || payload.config.size != front->config_bytes)
-		return front_fail(front, -EPROTO, "GET_CONFIG: not what was asked for");
+		return front_fail(front, -EPROTO,
+				  "GET_CONFIG: not what was asked for");
 	*changed = memcmp(front->config, payload.config.data,
 			  front->config_bytes) != 0;
 	memcpy(front->config, payload.config.data, front->config_bytes);
@@ -217,7 +220,7 @@ static int learn_config(struct vhost_front *front)
 		return 0;
 	if (!front_has(front, VHOST_USER_PROTOCOL_F_CONFIG_BIT))
 		return front_fail(front, -EPROTO,
-			    "it does not tell its config space (F_CONFIG)");
+				  "it does not tell its config space (F_CONFIG)");
 	return fetch_config(front, &changed);
 }
 
@@ -239,7 +242,7 @@ static int open_channel(struct vhost_front *front)
 	empty_socket(front->channel_fd);
 	empty_socket(front->channel_peer_fd);
 	return front_tell_fds(front, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0,
-			&front->channel_peer_fd, 1);
+			      &front->channel_peer_fd, 1);
 }
 
 /* --- the calls ---------------------------------------------------------- */
@@ -309,11 +312,11 @@ int vhost_front_stop(struct vhost_front *front)
 			continue;
 		/* vhost-user: GET_VRING_BASE stops the ring, drained */
 		err = front_ask(front, VHOST_USER_GET_VRING_BASE, &payload,
-			  sizeof(payload.state), sizeof(payload.state),
-			  sizeof(payload.state), NULL);
+				sizeof(payload.state), sizeof(payload.state),
+				sizeof(payload.state), NULL);
 		if (!err && payload.state.index != i)
 			err = front_fail(front, -EPROTO,
-				   "GET_VRING_BASE: another ring's");
+					 "GET_VRING_BASE: another ring's");
 	}
 	if (!err && front->started) {
 		if (front_has(front, VHOST_USER_PROTOCOL_F_RESET_DEVICE_BIT))
@@ -347,18 +350,21 @@ int vhost_front_write_config(struct vhost_front *front, uint32_t offset,
 	begin(front);
 	memcpy(config.data, data, len);
 	return front_tell(front, VHOST_USER_SET_CONFIG, &config,
-		    VHOST_USER_CONFIG_HDR_BYTES + len);
+			  VHOST_USER_CONFIG_HDR_BYTES + len);
 }
 
 /* One message of the channel.  Return: 1 taken, 0 none there, -errno. */
 static int take_message(struct vhost_front *front)
 {
 	struct vhost_user_hdr hdr;
-	uint64_t done = 0;
 	struct {
 		struct vhost_user_hdr hdr;
-		uint64_t done;
-	} __attribute__((packed)) reply;
+		uint64_t done;		/* 0: taken */
+	} __attribute__((packed)) reply = {
+		.hdr.request = VHOST_USER_BACKEND_CONFIG_CHANGE_MSG,
+		.hdr.flags = VHOST_USER_VERSION | VHOST_USER_REPLY_MASK,
+		.hdr.size = sizeof(reply.done),
+	};
 	ssize_t got = fdmsg_recv(front->channel_fd, &hdr, sizeof(hdr), NULL,
 				 NULL, 0);
 
@@ -369,16 +375,15 @@ static int take_message(struct vhost_front *front)
 	    hdr.request != VHOST_USER_BACKEND_CONFIG_CHANGE_MSG || hdr.size ||
 	    (hdr.flags & ~VHOST_USER_NEED_REPLY_MASK) != VHOST_USER_VERSION)
 		return front_fail(front, got < 0 ? (int)got : -EPROTO,
-			    "back-end channel: not a config change");
+				  "back-end channel: not a config change");
 	if (!(hdr.flags & VHOST_USER_NEED_REPLY_MASK))
 		return 1;
-	hdr.flags = VHOST_USER_VERSION | VHOST_USER_REPLY_MASK;
-	hdr.size = sizeof(done);
-	memcpy(&reply.hdr, &hdr, sizeof(hdr));
-	reply.done = done;
 	/* No waiting: a back-end that wants replies must read them. */
 	got = fdmsg_send(front->channel_fd, &reply, sizeof(reply), NULL, 0, 0);
-	return got ? front_fail(front, (int)got, "back-end channel: no reply") : 1;
+	if (got)
+		return front_fail(front, (int)got,
+				  "back-end channel: no room for a reply");
+	return 1;
 }
 
 int vhost_front_take_channel(struct vhost_front *front)

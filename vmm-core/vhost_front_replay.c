@@ -44,7 +44,7 @@ static int tell_features(struct vhost_front *front)
 	if (err)
 		return err;
 	return front_tell_status(front,
-			   STATUS_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK);
+				 STATUS_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK);
 }
 
 static int tell_memory(struct vhost_front *front)
@@ -64,9 +64,9 @@ static int tell_memory(struct vhost_front *front)
 		fds[i] = front->ram_fd;
 	}
 	return front_tell_fds(front, VHOST_USER_SET_MEM_TABLE, &memory,
-			offsetof(struct vhost_user_memory,
-				 region[front->nr_regions]),
-			fds, front->nr_regions);
+			      offsetof(struct vhost_user_memory,
+				       region[front->nr_regions]),
+			      fds, front->nr_regions);
 }
 
 /* vhost-user: GET_INFLIGHT_FD, a fresh region from the back-end */
@@ -83,12 +83,14 @@ static int fetch_inflight(struct vhost_front *front)
 
 	/* QEMU pads the reply to 24 bytes; the document says 20. */
 	err = front_ask(front, VHOST_USER_GET_INFLIGHT_FD, &payload,
-		  sizeof(payload.inflight), sizeof(payload.inflight), 24, &fd);
+			sizeof(payload.inflight), sizeof(payload.inflight),
+			24, &fd);
 	if (err)
 		return err;
 	if (fd < 0 || !payload.inflight.mmap_size) {
 		fdmsg_close_all(&fd, fd >= 0);
-		return front_fail(front, -EPROTO, "GET_INFLIGHT_FD: no region came");
+		return front_fail(front, -EPROTO,
+				  "GET_INFLIGHT_FD: no region came");
 	}
 	if (front->inflight_fd >= 0)
 		close(front->inflight_fd);
@@ -114,7 +116,8 @@ static int renew_inflight(struct vhost_front *front)
 	if (fallocate(front->inflight_fd,
 		      FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
 		      (off_t)front->inflight_bytes) != 0)
-		return front_fail(front, -errno, "in-flight region cannot be zeroed");
+		return front_fail(front, -errno,
+				  "in-flight region cannot be zeroed");
 	return 0;
 }
 
@@ -136,7 +139,7 @@ static int tell_inflight(struct vhost_front *front)
 		.queue_size = VHOST_FRONT_QUEUE_SIZE,
 	};
 	return front_tell_fds(front, VHOST_USER_SET_INFLIGHT_FD, &inflight,
-			sizeof(inflight), &front->inflight_fd, 1);
+			      sizeof(inflight), &front->inflight_fd, 1);
 }
 
 /*
@@ -172,7 +175,7 @@ static int tell_ring_fd(struct vhost_front *front,
 	if (fd < 0)
 		payload |= VHOST_USER_VRING_NOFD_MASK;
 	return front_tell_fds(front, request, &payload, sizeof(payload), &fd,
-			fd >= 0);
+			      fd >= 0);
 }
 
 static int tell_ring(struct vhost_front *front, uint32_t index, bool fresh)
@@ -193,7 +196,7 @@ static int tell_ring(struct vhost_front *front, uint32_t index, bool fresh)
 				 base);
 	if (!err)
 		err = front_tell(front, VHOST_USER_SET_VRING_ADDR, &addr,
-			   sizeof(addr));
+				 sizeof(addr));
 	if (!err)
 		err = tell_ring_fd(front, VHOST_USER_SET_VRING_ERR, index,
 				   front->err_fd);
@@ -256,8 +259,8 @@ int front_replay(struct vhost_front *front, bool fresh)
 		err = enable_rings(front);
 	if (!err)
 		err = front_tell_status(front, STATUS_DRIVER |
-				  VIRTIO_CONFIG_S_FEATURES_OK |
-				  VIRTIO_CONFIG_S_DRIVER_OK);
+					VIRTIO_CONFIG_S_FEATURES_OK |
+					VIRTIO_CONFIG_S_DRIVER_OK);
 	if (!err)
 		wake_rings(front, fresh);
 	return err;

@@ -53,12 +53,13 @@ static const struct kind {
 	uint16_t min_queues;
 	uint16_t max_queues;
 	uint16_t config_bytes;
-	uint32_t class_code;	/* PCI Code and ID Assignment: class, subclass, 0 */
+	uint32_t class_code;	/* PCI Code and ID Assignment */
 } kinds[] = {
 	{ LIFE_ROLE_BLK, VIRTIO_ID_BLOCK, 1, VIRTIO_PCI_MAX_QUEUES,
 	  BLK_CONFIG_BYTES, 0x018000 },
 	{ LIFE_ROLE_CONSOLE, VIRTIO_ID_CONSOLE, 2, 2,
 	  sizeof(struct virtio_console_config), 0x078000 },
+	/* base class 0xff: in none of the classes */
 	{ LIFE_ROLE_RNG, VIRTIO_ID_RNG, 1, 1, 0, 0xff0000 },
 };
 
@@ -66,7 +67,7 @@ static struct virtio_pci devices[LIFE_MAX_DEVICES];
 static unsigned int nr_prepared;
 static uint16_t queues_each;
 
-/* --- configuration space ----------------------------------------------------- */
+/* --- configuration space -------------------------------------------------- */
 
 /*
  * virtio 1.2, 4.1.4.9: pci_cfg_data stands for length bytes of the BAR at
@@ -150,7 +151,7 @@ static void bar_moved(struct pci_function *fn, uint64_t base)
 	dev->doorbell_base = base;
 }
 
-/* --- events ------------------------------------------------------------------ */
+/* --- events --------------------------------------------------------------- */
 
 static void run_events(struct pci_function *fn)
 {
@@ -210,7 +211,7 @@ bool virtio_pci_dispatch(int fd)
 	return any;
 }
 
-/* --- making ------------------------------------------------------------------ */
+/* --- making --------------------------------------------------------------- */
 
 static const struct pci_function_ops function_ops = {
 	.config_reading = config_reading,
@@ -396,7 +397,7 @@ int virtio_pci_add(const struct life_core_device *life, int link_fd,
 	return err;
 }
 
-/* --- what needs system calls that the policy does not have ------------------- */
+/* --- what needs system calls that the policy does not have ---------------- */
 
 /* fd, moved out of the numbers that ipc/inherit.h gives a meaning. */
 static int place(int fd)

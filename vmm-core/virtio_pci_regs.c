@@ -163,7 +163,8 @@ static void write_queue_size(struct virtio_pci *dev, uint32_t value)
 		return;
 	/* virtio 1.2, 4.1.4.3.2: a power of 2, at most what was offered */
 	if (!value || value & (value - 1) || value > VHOST_FRONT_QUEUE_SIZE) {
-		virtio_pci_needs_reset(dev, "queue size is no power of two, or too large");
+		virtio_pci_needs_reset(dev,
+			"queue size is no power of two, or too large");
 		return;
 	}
 	queue->size = (uint16_t)value;
