@@ -260,23 +260,23 @@ tests: all $(TESTS) $(O)/tests/jail/show_jail $(O)/tests/perf/bench_jail
 
 # Packages are installed where apt is the way to do it; see tests/install.
 check:
-	$(Q)tests/install build check
+	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 tests
 	$(Q)tests/run $(O)
 
 demo:
-	$(Q)tests/install build demo
+	$(Q)tests/install build lab
 	$(Q)$(MAKE) --no-print-directory -j2 all
 	$(Q)tests/demo $(O)
 
 bench:
-	$(Q)tests/install build bench
+	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 tests
 	$(Q)tests/perf/bench $(O)
 
 # Sanitizers: everything that needs no jail and no /dev/kvm.
 san:
-	$(Q)tests/install build check
+	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 O=$(O)-san SAN=1 tests
 	$(Q)tests/run $(O)-san unit wire
 

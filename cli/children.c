@@ -33,7 +33,7 @@
 #define CORE_GRACE_MS	300	/* see take_causes() */
 #define DEVICE_GRACE_MS	10	/* each */
 
-#define CORE_FILES	1024	/* eventfds of all queues, vCPUs */
+#define CORE_FILES	2560	/* eventfds of all queues, vCPUs */
 #define DEVICE_FILES	256	/* eventfds of all queues, memory regions */
 #define DEVICE_TASKS	8
 #define BLK_TASKS	64	/* io_uring's workers are tasks too */

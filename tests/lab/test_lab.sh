@@ -59,7 +59,7 @@ test_command()
 	head -c 3000000 /dev/urandom > "$work/random"
 	mkdir "$work/a folder"
 	( cd "$work/a folder" && "$lab" -q -t 120 -d "$work/disk" -s 32 \
-		-o "$work/out" -- bash "$here/selftest-probe" "two  words" \
+		-o "$work/out" -- bash "$here/lab-probe" "two  words" \
 		"$work/random" ) > "$work/stdout" 2> "$work/stderr"
 	status=$?
 	same "the command's exit status comes back" 7 "$status"
