@@ -33,9 +33,13 @@
 static struct io_uring ring;
 static const struct blk_image *image;
 
+/*
+ * Last freed, first taken: what is warm in the cache stays so.  Those that
+ * no load has needed so far have never been touched and take no memory.
+ */
 static struct blk_request requests[BLK_MAX_REQUESTS];
-/* Last freed, first taken: what is warm in the cache stays so. */
 static struct blk_request *free_requests;
+static unsigned int nr_touched;
 
 /* Cannot be issued yet; oldest first. */
 static struct {
@@ -330,12 +334,22 @@ static bool reap(void)
 
 /* --- the device's side ------------------------------------------------------------------- */
 
+static bool any_request_free(void)
+{
+	return free_requests || nr_touched < BLK_MAX_REQUESTS;
+}
+
 static struct blk_request *take_request(void)
 {
 	struct blk_request *req = free_requests;
 
-	if (req)
+	if (req) {
 		free_requests = req->next;
+	} else if (nr_touched < BLK_MAX_REQUESTS) {
+		req = &requests[nr_touched++];
+		req->chain.spans = req->spans;
+		req->chain.max_spans = BLK_MAX_SPANS;
+	}
 	return req;
 }
 
@@ -387,7 +401,7 @@ static void kick_starved(void)
 {
 	uint32_t todo = starved;
 
-	for (; todo && free_requests; todo &= todo - 1) {
+	for (; todo && any_request_free(); todo &= todo - 1) {
 		unsigned int index = (unsigned int)__builtin_ctz(todo);
 
 		backend_kick(index, vrings[index]);
@@ -479,12 +493,6 @@ int backend_open(const struct blk_image *blk_image)
 	int ret;
 
 	image = blk_image;
-	for (unsigned int i = BLK_MAX_REQUESTS; i-- > 0; ) {
-		requests[i].chain.spans = requests[i].spans;
-		requests[i].chain.max_spans = BLK_MAX_SPANS;
-		requests[i].next = free_requests;
-		free_requests = &requests[i];
-	}
 	ret = io_uring_queue_init_params(SQ_ENTRIES, &ring, &params);
 	if (ret) {
 		log_perr(-ret, "io_uring is not to be had; it takes Linux 6.1 and kernel.io_uring_disabled=0");
