@@ -22,14 +22,15 @@ struct stats_page *device_stats;
 
 static const struct device_ops *device;
 
-/* For ps and top: "blk-vda", or "blk" when nobody gave it a name. */
+/* For ps and top: "blk-vda", or "blk" if it has no name beside its role's. */
 static void name_self(const struct life_birth *birth)
 {
 	/* The kernel keeps 15 characters of it. */
 	char comm[16 + LIFE_DEVICE_NAME_MAX];
+	bool named = birth->device[0] && strcmp(birth->device, device->role);
 
 	snprintf(comm, sizeof(comm), "%s%s%s", device->role,
-		 birth->device[0] ? "-" : "", birth->device);
+		 named ? "-" : "", named ? birth->device : "");
 	prctl(PR_SET_NAME, comm);
 }
 
