@@ -256,6 +256,10 @@ $(eval $(call test,tests/unit/test_msix,tests/unit/test_msix.c tests/unit/fake_k
 $(eval $(call test,tests/unit/test_virtio_pci,tests/unit/test_virtio_pci.c tests/unit/fake_kvm.c tests/wire/fake_backend.c $(VIRTIO) ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_vhost_front,tests/wire/test_vhost_front.c tests/wire/fake_backend.c $(FRONT) ipc/log.c ipc/fdmsg.c,$(CHECK)))
 
+POLICYC_PARTS := $(filter-out policy/policyc.c,$(POLICYC))
+$(eval $(call test,tests/unit/test_policyc,tests/unit/test_policyc.c $(POLICYC_PARTS),-lseccomp $(CHECK)))
+$(eval $(call test,tests/policy/test_install,tests/policy/test_install.c policy/install.c policy/lastword.c $(POLICYC_PARTS) $(patsubst %,gen/policy_%.c,blk console core rng serial) gen/syscall_names.c,-lseccomp))
+
 tests: all $(TESTS) $(O)/tests/jail/show_jail $(O)/tests/perf/bench_jail
 
 # Packages are installed where apt is the way to do it; see tests/install.

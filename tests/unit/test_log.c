@@ -57,8 +57,9 @@ END_TEST
 START_TEST(long_lines_are_cut)
 {
 	log_init("p", LOG_LEVEL_INFO);
-	ck_assert_int_eq(capture(say_long), LOG_LINE_MAX);
-	ck_assert_int_eq(line[LOG_LINE_MAX - 1], '\n');
+	/* A raw terminal would need CR too: its place is kept. */
+	ck_assert_int_eq(capture(say_long), LOG_LINE_MAX - 1);
+	ck_assert_int_eq(line[LOG_LINE_MAX - 2], '\n');
 }
 END_TEST
 
