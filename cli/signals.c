@@ -36,18 +36,18 @@ static void signal_ready(struct watch *watch, uint32_t epoll_events)
 	case VM_STARTING:
 		vm_kill(vm, RUN_SIGNAL + (int)info.ssi_signo, name);
 		return;
-	case VM_RUNNING:
-		vm_stop(vm, vm->cfg->stop_timeout_ms, name);
+	case VM_ENDING:
+		if (vm->reboot)
+			break;
+		vm_kill(vm, RUN_KILLED, name);
 		return;
 	case VM_STOPPING:
-	case VM_ENDING:
 		vm_kill(vm, RUN_KILLED, name);
 		return;
 	default:
-		/* Between two lives of the guest: there is no second one. */
-		vm->reboot = false;
-		return;
+		break;
 	}
+	vm_stop(vm, vm->cfg->stop_timeout_ms, name);
 }
 
 int signals_take(struct vm *vm)

@@ -204,17 +204,28 @@ void vm_guest_started(struct vm *vm)
 
 /* --- the end ---------------------------------------------------------------------- */
 
+/* What would have begun anew does not. */
+static void call_off_reboot(struct vm *vm, int status)
+{
+	if (!vm->reboot)
+		return;
+	vm->reboot = false;
+	vm->status = status;
+}
+
 /* The first reason to end counts; a reboot may still be called off. */
 static bool enter_ending(struct vm *vm, int status, int deadline_ms)
 {
-	if (vm->state == VM_OVER)
+	if (vm->state == VM_OVER) {
+		call_off_reboot(vm, status);
 		return false;
+	}
 	if (vm->state == VM_ENDING) {
 		if (status == RUN_OK)
 			return false;
-		if (vm->reboot || vm->status == RUN_OK)
+		call_off_reboot(vm, status);
+		if (vm->status == RUN_OK)
 			vm->status = status;
-		vm->reboot = false;
 		return true;
 	}
 	if (!set_state(vm, VM_ENDING, deadline_ms))
@@ -257,6 +268,9 @@ void vm_stop(struct vm *vm, uint32_t timeout_ms, const char *why)
 		vm_end(vm, RUN_KILLED);
 		return;
 	}
+	/* A guest that resets is down already. */
+	if (vm->state == VM_ENDING || vm->state == VM_OVER)
+		call_off_reboot(vm, RUN_OK);
 	if (vm->state != VM_RUNNING)
 		return;
 	if (!timeout_ms) {

@@ -88,6 +88,7 @@ run_vm() {
 		>"$scratch/out" 2>"$scratch/err" </dev/null
 }
 
+# shellcheck disable=SC2120  # arguments are optional
 # start_vm ARG...: bulkhead run in the background, until the guest runs
 start_vm() {
 	local tries=0
@@ -105,10 +106,16 @@ start_vm() {
 	done
 }
 
-# ended STATUS: the VM that start_vm started has ended with it
+# ended STATUS: the VM that start_vm started ends with it, within 30 s
 ended() {
+	local guard result
+	(sleep 30 && kill -9 "$supervisor") >/dev/null 2>&1 &
+	guard=$!
 	wait "$supervisor"
-	local result=$?
+	result=$?
+	pkill -P "$guard" 2>/dev/null
+	kill "$guard" 2>/dev/null
+	wait "$guard" 2>/dev/null
 	[ "$result" -eq "$1" ] && return
 	echo "# exit status $result, not $1"
 	sed 's/^/# /' "$scratch/err"

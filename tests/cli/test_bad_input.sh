@@ -123,7 +123,7 @@ else
 		refused_in "a user namespace denied" 'user.max_user_namespaces' \
 			unshare -Ur sh -c \
 			"echo 0 >/proc/sys/user/max_user_namespaces && exec $run"
-		refused_in "a namespace denied" 'user.max_net_namespaces' \
+		refused_in "a namespace denied" 'max_\*_namespaces' \
 			unshare -Ur sh -c \
 			"echo 0 >/proc/sys/user/max_net_namespaces && exec $run"
 	else
