@@ -375,6 +375,36 @@ START_TEST(queues_are_independent)
 	child_stop(&child);
 }
 
+/* More requests than the device has room for wait in their rings. */
+START_TEST(more_requests_than_fit_at_once)
+{
+	const struct front_options options = {
+		.nr_queues = 3, .queue_size = 1024, .indirect = true,
+		.ram_bytes = 128 << 20,
+	};
+	struct life_birth_blk birth = usual;
+	static struct front_blk blks[3][1024];
+
+	birth.nr_queues = 3;
+	start_with(&birth, &options);
+	for (unsigned int q = 0; q < 3; q++)
+		for (unsigned int i = 0; i < 1024; i++) {
+			front_blk_init(&front, &blks[q][i], 4096, 8);
+			ck_assert_int_eq(front_blk_submit(&front.queue[q],
+				&blks[q][i], VIRTIO_BLK_T_IN, i, 4096), 0);
+		}
+	for (unsigned int q = 0; q < 3; q++)
+		front_kick(&front.queue[q]);
+	for (unsigned int q = 0; q < 3; q++)
+		for (unsigned int i = 0; i < 1024; i++)
+			ck_assert(front_take_wait(&front.queue[q], NULL, NULL,
+						  FRONT_TIMEOUT_MS));
+	for (unsigned int i = 0; i < 1024; i++)
+		ck_assert_uint_eq(front_blk_status(&front, &blks[2][i]),
+				  VIRTIO_BLK_S_OK);
+	child_stop(&child);
+}
+
 /* --- stopping, changing, breaking ----------------------------------------------------- */
 
 START_TEST(a_stopped_queue_has_finished)
@@ -538,6 +568,7 @@ int main(void)
 	tcase_add_test(tc, a_disk_that_shrinks_fails_its_requests);
 	tcase_add_loop_test(tc, many_requests_all_come_back, 0, LENGTH(loads));
 	tcase_add_test(tc, queues_are_independent);
+	tcase_add_test(tc, more_requests_than_fit_at_once);
 	tcase_add_test(tc, a_stopped_queue_has_finished);
 	tcase_add_test(tc, memory_changes_under_load);
 	tcase_add_test(tc, a_disabled_queue_waits);
