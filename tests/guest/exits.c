@@ -8,7 +8,6 @@
 
 #define PORT_NOBODY	0x2f8
 #define MMIO_NOBODY	0xd0000000u	/* where a BAR could be, and is none */
-#define SERIAL_SCRATCH	(PORT_SERIAL + 7)
 
 #define PM1_STATUS	PORT_PM1_EVENT
 #define PM1_ENABLE	(PORT_PM1_EVENT + 2)
@@ -121,6 +120,12 @@ static void serial_interrupt(void)
 	put_value("irq", (uint64_t)irq_wait(0x42, LOOKS));
 }
 
+static void serial_read(void)
+{
+	put_value("lsr", in8(PORT_SERIAL + 5));
+	put_value("word", in16(PORT_SERIAL + 7));
+}
+
 static void pvpanic(void)
 {
 	put_value("events", in8(PORT_PVPANIC));
@@ -178,6 +183,7 @@ static const struct {
 	{ "button", power_button },
 	{ "sci", sci },
 	{ "serial", serial_interrupt },
+	{ "read", serial_read },
 	{ "pvpanic", pvpanic },
 	{ "reset", reset },
 	{ "sleep", sleep_other },

@@ -177,6 +177,7 @@ struct vm *vm_start(const struct vm_options *options)
 	must(vm ? 0 : -1, "calloc");
 	signal(SIGPIPE, SIG_IGN);
 	vm->echo = options->echo;
+	vm->serial_kind = options->serial;
 	vm->serial_fd = vm->serial_irq_fd = -1;
 	vm_spawn(vm, options, memfd_sized("ram", ram_bytes));
 	birth_send(vm, options, ram_bytes, nr + !options->no_serial);
@@ -225,6 +226,16 @@ static bool take_log(struct vm *vm)
 	return nr > 0;
 }
 
+static void serial_answer(const struct vm *vm,
+			  const struct regchan_request *req)
+{
+	uint32_t value = req->offset == UART_LSR ? UART_LSR_IDLE : 0;
+
+	if (vm->serial_kind != VM_SERIAL_MUTE)
+		regchan_answer(vm->serial_fd, req->seq +
+			       (vm->serial_kind == VM_SERIAL_LIAR), value);
+}
+
 /* A UART that is always ready to send and never receives. */
 static bool take_serial(struct vm *vm)
 {
@@ -237,8 +248,7 @@ static bool take_serial(struct vm *vm)
 	if (req.op == REGCHAN_SET_IRQ)
 		vm->serial_irq_fd = irq_fd;
 	else if (req.op == REGCHAN_READ)
-		regchan_answer(vm->serial_fd, req.seq,
-			       req.offset == UART_LSR ? UART_LSR_IDLE : 0);
+		serial_answer(vm, &req);
 	else if (req.op == REGCHAN_WRITE && req.offset == 0) {
 		byte = (char)req.value;
 		text_append(vm, vm->serial, &vm->serial_len, &byte, 1);

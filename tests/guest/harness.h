@@ -18,6 +18,13 @@
 #define VM_TEXT_MAX	65536	/* bytes kept of serial output, and of the log */
 #define VM_MAX_EVENTS	64
 
+/* How the harness answers reads of COM1. */
+enum vm_serial {
+	VM_SERIAL_GOOD,
+	VM_SERIAL_MUTE,		/* not at all */
+	VM_SERIAL_LIAR,		/* with the answer to a question to come */
+};
+
 /* A back-end that the test has connected: its end for the core. */
 struct vm_device {
 	enum life_role role;
@@ -33,6 +40,7 @@ struct vm_options {
 	uint64_t ram_bytes;	/* 0: 32 MiB */
 	unsigned int nr_vcpus;	/* 0: 1 */
 	bool no_serial;
+	enum vm_serial serial;
 	bool echo;		/* serial output and log to stdout, as comments */
 	struct vm_device devices[LIFE_MAX_DEVICES - 1];
 	unsigned int nr_devices;
@@ -43,6 +51,7 @@ struct vm {
 	int wait_status;	/* of waitpid(2), once reaped */
 	int life_fd;
 	int serial_fd;		/* harness's end of COM1's channel, or -1 */
+	enum vm_serial serial_kind;
 	int serial_irq_fd;	/* eventfd that raises GSI 4, or -1 */
 	int log_fd;
 	bool echo;

@@ -160,6 +160,25 @@ static void run_hangups(void)
 	vm_end(vm);
 }
 
+/* The guest must get an answer from COM1 whatever the device does. */
+static void run_serial(enum vm_serial kind, const char *expected,
+		       bool device_fails, const char *what)
+{
+	struct vm_options options = {
+		.kernel = build_path("tests/guest/exits.guest"),
+		.cmdline = "read",
+		.serial = kind,
+	};
+	struct vm *vm = vm_start(&options);
+	int status = vm_wait_exit(vm, TIMEOUT_MS);
+	bool failed = vm_wait_event(vm, LIFE_EVENT_DEVICE_FAILED, 0);
+
+	if (!tap_result(status == 0 && failed == device_fails &&
+			strcmp(vm->serial, expected) == 0, "%s", what))
+		vm_show(vm);
+	vm_end(vm);
+}
+
 /* One line by LIFE_FAILED, status 1, and no guest ever runs. */
 static void run_bad_file(const char *kernel, const char *initrd,
 			 const char *expected, const char *what)
@@ -227,6 +246,12 @@ int main(void)
 	run_interrupt("serial", "irq=1\n", "COM1's eventfd raises GSI 4");
 	run_stop();
 	run_hangups();
+	run_serial(VM_SERIAL_GOOD, "lsr=60\nword=ffff\ndone\n", false,
+		   "COM1 answers; what crosses its end is nobody's");
+	run_serial(VM_SERIAL_MUTE, "lsr=ff\nword=ffff\ndone\n", false,
+		   "a mute serial process costs a second, not the guest");
+	run_serial(VM_SERIAL_LIAR, "", true,
+		   "one that answers wrongly is reported and cut off");
 	run_bad_files();
 	run_many();
 	return tap_end();
