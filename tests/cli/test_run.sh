@@ -125,9 +125,11 @@ report "a process that hangs does not hold up the end"
 bad=0 moments=0
 for signal in INT TERM HUP; do
 	for moment in 0 0.002 0.004 0.006 0.008 0.010 0.013 0.016 0.02 0.03 0.05; do
-		"$bulkhead" run "$scratch/vm.conf" >"$scratch/out" \
-			2>"$scratch/err" </dev/null &
+		env --default-signal=INT "$bulkhead" run "$scratch/vm.conf" \
+			>"$scratch/out" 2>"$scratch/err" </dev/null &
 		supervisor=$!
+		# Until exec it is a shell, which takes signals its own way.
+		until [ "$(cat "/proc/$supervisor/comm")" = bulkhead ]; do :; done
 		sleep "$moment"
 		kill "-$signal" "$supervisor"
 		wait "$supervisor"
