@@ -84,6 +84,9 @@ void rules_free(struct rules *rules);
  */
 int expression_parse(struct rule *rule, const char *text);
 
+/* Whether all conditions hold for the RULE_NR_ARGS arguments of a call. */
+bool clause_holds(const struct clause *clause, const uint64_t *args);
+
 /* Refuse what no policy of this project may say. */
 int lint_rule(const struct rule *rule);
 

@@ -114,21 +114,23 @@ static bool holds(const struct cond *cond, uint64_t arg)
 	}
 }
 
+bool clause_holds(const struct clause *clause, const uint64_t *args)
+{
+	unsigned int met = 0;
+
+	for (unsigned int i = 0; i < clause->nr_conds; i++)
+		met += holds(&clause->conds[i], args[clause->conds[i].arg]);
+	return met == clause->nr_conds;
+}
+
 /* What the rule says of these arguments, by its words. */
 static bool rule_allows(const struct rule *rule, const uint64_t *args)
 {
 	if (!rule->nr_clauses)
 		return true;
-	for (unsigned int i = 0; i < rule->nr_clauses; i++) {
-		const struct clause *clause = &rule->clauses[i];
-		unsigned int met = 0;
-
-		for (unsigned int j = 0; j < clause->nr_conds; j++)
-			met += holds(&clause->conds[j],
-				     args[clause->conds[j].arg]);
-		if (met == clause->nr_conds)
+	for (unsigned int i = 0; i < rule->nr_clauses; i++)
+		if (clause_holds(&rule->clauses[i], args))
 			return true;
-	}
 	return false;
 }
 

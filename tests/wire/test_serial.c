@@ -538,30 +538,33 @@ static Suite *serial_suite(void)
 {
 	Suite *suite = suite_create("serial");
 	TCase *tcase = tcase_create("serial");
+	TCase *load = tcase_create("serial load");
 
 	tcase_set_timeout(tcase, 30);
+	tcase_set_timeout(load, 30);
 	tcase_add_test(tcase, linux_finds_a_16550a);
 	tcase_add_test(tcase, wide_and_stray_accesses);
 	tcase_add_test(tcase, reset_restores_power_on_values);
 	tcase_add_test(tcase, polled_output_reaches_a_file);
-	tcase_add_test(tcase, posted_output_is_not_lost);
+	tcase_add_test(load, posted_output_is_not_lost);
 	tcase_add_test(tcase, transmit_interrupt);
 	tcase_add_test(tcase, interrupt_that_was_pending_before_set_irq);
 	tcase_add_test(tcase, socket_both_ways);
-	tcase_add_test(tcase, socket_holds_the_guest_back);
-	tcase_add_test(tcase, pty_both_ways);
-	tcase_add_test(tcase, pty_holds_the_guest_back);
+	tcase_add_test(load, socket_holds_the_guest_back);
+	tcase_add_test(load, pty_both_ways);
+	tcase_add_test(load, pty_holds_the_guest_back);
 	tcase_add_test(tcase, terminal_escape_goes_to_the_supervisor);
 	tcase_add_test(tcase, stop_writes_what_is_held);
 	tcase_add_test(tcase, ends_well_when_the_core_closes);
 	tcase_add_test(tcase, ends_when_the_supervisor_is_gone);
 	tcase_add_loop_test(tcase, a_core_that_breaks_the_protocol_is_left, 0,
 			    2);
-	tcase_add_test(tcase, a_core_that_takes_no_replies_does_not_hang_it);
+	tcase_add_test(load, a_core_that_takes_no_replies_does_not_hang_it);
 	tcase_add_test(tcase, by_hand_with_a_file);
 	tcase_add_loop_test(tcase, command_line_ends_with_its_status, 0,
 			    sizeof(command_lines) / sizeof(*command_lines));
 	suite_add_tcase(suite, tcase);
+	suite_add_tcase(suite, load);
 	return suite;
 }
 
