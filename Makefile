@@ -191,6 +191,7 @@ $(eval $(call test,tests/wire/test_regchan,tests/wire/test_regchan.c ipc/regchan
 $(eval $(call test,tests/wire/test_serial,tests/wire/test_serial.c tests/wire/child.c ipc/regchan.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_vhost_back,tests/wire/test_vhost_back.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_blk,tests/wire/test_blk.c tests/wire/child.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
+$(eval $(call test,tests/wire/test_blk_by_hand,tests/wire/test_blk_by_hand.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_console,tests/wire/test_console.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_rng,tests/wire/test_rng.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 
@@ -214,6 +215,10 @@ $(eval $(call test,tests/jail/test_birth,tests/jail/test_birth.c $(JAIL_ATTEMPTS
 $(eval $(call test,tests/jail/test_stages,tests/jail/test_stages.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap -lseccomp))
 $(eval $(call program,tests/jail/show_jail,tests/jail/show_jail.c jail/inspect.c))
 $(eval $(call program,tests/perf/bench_jail,tests/perf/bench_jail.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap))
+$(eval $(call program,tests/perf/bench_start,tests/perf/bench_start.c tests/perf/cpu.c))
+$(eval $(call program,tests/perf/bench_blk,tests/perf/bench_blk.c tests/perf/cpu.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC)))
+BENCHES := $(O)/tests/perf/bench_jail $(O)/tests/perf/bench_start \
+	$(O)/tests/perf/bench_blk $(O)/tests/perf/first_byte.guest
 $(O)/tests/jail/test_break_out $(O)/tests/jail/test_birth $(O)/tests/jail/test_stages: | $(O)/tests/jail/probe
 
 # Bare-metal guests: what KVM's instruction emulator can run (tests/guest/lib.h).
@@ -223,6 +228,11 @@ GUEST_FLAGS := -std=gnu11 -I. -O1 -ffreestanding -fno-pie -mno-red-zone \
 	-nostdlib -static -no-pie -Wl,-T,tests/guest/guest.lds \
 	-Wl,--build-id=none -Wl,-z,noexecstack \
 	-Wl,--no-warn-rwx-segments
+$(O)/tests/perf/first_byte.guest: tests/perf/first_byte.S tests/guest/guest.lds vmm-core/layout.h
+	$(call say,GUEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_FLAGS) -o $@ $<
+
 # $(call guest,NAME,SOURCES): $(O)/tests/guest/NAME.guest
 define guest
 $(O)/tests/guest/$(1).guest: $(2) tests/guest/guest.lds tests/guest/lib.h vmm-core/layout.h
@@ -259,8 +269,9 @@ $(eval $(call test,tests/wire/test_vhost_front,tests/wire/test_vhost_front.c tes
 POLICYC_PARTS := $(filter-out policy/policyc.c,$(POLICYC))
 $(eval $(call test,tests/unit/test_policyc,tests/unit/test_policyc.c $(POLICYC_PARTS),-lseccomp $(CHECK)))
 $(eval $(call test,tests/policy/test_install,tests/policy/test_install.c policy/install.c policy/lastword.c $(POLICYC_PARTS) $(patsubst %,gen/policy_%.c,blk console core rng serial) gen/syscall_names.c,-lseccomp))
+$(eval $(call test,tests/policy/coverage,tests/policy/coverage.c tests/tap.c $(POLICYC_PARTS),-lseccomp))
 
-tests: all $(TESTS) $(O)/tests/jail/show_jail $(O)/tests/perf/bench_jail
+tests: all $(TESTS) $(O)/tests/jail/show_jail $(BENCHES)
 
 # Packages are installed where apt is the way to do it; see tests/install.
 check:

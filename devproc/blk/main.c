@@ -107,6 +107,7 @@ static int blk_option(struct life_birth *birth, const char *name,
 static int blk_acquire(struct life_birth *birth)
 {
 	struct life_birth_blk *blk = &birth->u.blk;
+	int ret;
 
 	if (!image_path) {
 		log_err("--blk-file=IMAGE is missing; see --help");
@@ -116,7 +117,9 @@ static int blk_acquire(struct life_birth *birth)
 	blk->discard = 1;
 	if (blk->nr_queues == 0)
 		blk->nr_queues = 1;
-	return image_acquire(image_path, blk);
+	ret = image_acquire(image_path, blk);
+	/* Now, and not when the first front-end comes. */
+	return ret ? ret : image_measure(blk, &image);
 }
 
 /* --- life ---------------------------------------------------------------------------------- */
@@ -124,12 +127,13 @@ static int blk_acquire(struct life_birth *birth)
 static int blk_open(const struct life_birth *birth)
 {
 	const struct life_birth_blk *blk = &birth->u.blk;
-	int ret;
+	int ret = 0;
 
 	if (blk->nr_queues == 0 || blk->nr_queues > VHOST_MAX_QUEUES)
 		return -EINVAL;
 	nr_queues = blk->nr_queues;
-	ret = image_measure(blk, &image);
+	if (!image.bytes)
+		ret = image_measure(blk, &image);
 	if (!ret)
 		ret = backend_open(&image);
 	if (!ret)
