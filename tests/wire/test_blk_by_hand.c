@@ -130,7 +130,7 @@ static const struct {
 	{ { SOCKET, "--blk-file=" }, 2, "--blk-file" },
 	{ { SOCKET, "--blk-file=/nonexistent" }, 1, "/nonexistent" },
 	{ { SOCKET, "--blk-file=/dev/zero", "--cache=writeback" }, 1,
-	  "/dev/zero" },
+	  "neither a regular file" },
 	{ { SOCKET, IMAGE, "--num-queues=0" }, 2, "--num-queues=0" },
 	{ { SOCKET, IMAGE, "--num-queues=33" }, 2, "--num-queues=33" },
 	{ { SOCKET, IMAGE, "--num-queues=-1" }, 2, "--num-queues=-1" },
