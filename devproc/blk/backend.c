@@ -4,8 +4,10 @@
  *
  * Theory of operation: kicks of a round fill the submission queue; the end
  * of the round submits all of it in one system call, takes what has
- * completed, and shows each guest queue its batch.  The kernel holds the ring
- * to six operations on one registered file, RES_FD (backend_open()).
+ * completed, shows each guest queue its batch, and looks for more in the
+ * rings.  As long as there is, no guest is asked to kick: queues are rearmed
+ * when the process would sleep.  The kernel holds the ring to six operations
+ * on one registered file, RES_FD (backend_open()).
  *
  * A request that cannot be issued now (no bounce buffer, no room in the
  * submission queue) waits in a list; one that has no request struct stays in
@@ -26,6 +28,15 @@
 #define IMAGE_INDEX	0	/* of the ring's registered files */
 #define SQ_ENTRIES	256	/* submitted in one go */
 #define REAP_BATCH	64	/* completions looked at in one go */
+#define MAX_PASSES	32	/* of a round, before other fds are looked at */
+
+/*
+ * With nothing left to do, a driver that polls has its next request ready
+ * within a microsecond, sooner than this process could sleep and wake.
+ */
+#define LINGER_LOOKS	60	/* one to two microseconds */
+#define LINGER_MISSES	4	/* in vain, then it is tried seldom: */
+#define LINGER_SELDOM	64	/* once in so many chances */
 
 #define NR_BOUNCE	16
 #define BOUNCE_BYTES	(64u << 10)
@@ -54,10 +65,13 @@ static const uint8_t zeroes[BOUNCE_BYTES] __attribute__((aligned(4096)));
 static struct vring *vrings[STATS_MAX_QUEUES];
 static uint32_t pushed;		/* queues with something to publish */
 static uint32_t starved;	/* queues left with requests in the ring */
+static uint32_t awake;		/* queues to be rearmed before we sleep */
+static unsigned int in_flight;	/* requests begun and not completed */
+static unsigned int linger_misses;	/* in a row */
 
-_Static_assert(STATS_MAX_QUEUES <= 32, "pushed and starved have a bit each");
+_Static_assert(STATS_MAX_QUEUES <= 32, "these masks have a bit per queue");
 
-/* --- completion (D5) --------------------------------------------------------------- */
+/* --- completion (D5) ------------------------------------------------------ */
 
 static void complete(struct blk_request *req, uint8_t status)
 {
@@ -67,6 +81,7 @@ static void complete(struct blk_request *req, uint8_t status)
 	if (status != VIRTIO_BLK_S_OK)
 		stats_add(&stats->errors, 1);
 	vring_push(req->vring, req->chain.head, written);
+	in_flight--;
 	pushed |= 1u << req->queue;
 	req->next = free_requests;
 	free_requests = req;
@@ -80,7 +95,7 @@ static void publish_all(void)
 	}
 }
 
-/* --- bounce buffers: guest buffers that O_DIRECT would refuse ----------------------- */
+/* --- bounce buffers: guest buffers that O_DIRECT would refuse ------------- */
 
 static bool take_bounce(struct blk_request *req)
 {
@@ -126,7 +141,7 @@ static void copy_bounce(const struct blk_request *req, size_t len)
 	}
 }
 
-/* --- submission (D4) ------------------------------------------------------------------ */
+/* --- submission (D4) ------------------------------------------------------ */
 
 static void prepare_data(struct io_uring_sqe *sqe,
 			 const struct blk_request *req)
@@ -241,7 +256,7 @@ static void issue_waiting(void)
 	}
 }
 
-/* --- results --------------------------------------------------------------------------- */
+/* --- results -------------------------------------------------------------- */
 
 /* What else would do it, if the file system cannot do op. */
 static int instead_of(const struct blk_request *req)
@@ -332,7 +347,7 @@ static bool reap(void)
 	return nr > 0;
 }
 
-/* --- the device's side ------------------------------------------------------------------- */
+/* --- the device's side ---------------------------------------------------- */
 
 static bool any_request_free(void)
 {
@@ -360,6 +375,7 @@ static void begin(struct blk_request *req, unsigned int index,
 
 	req->vring = vring;
 	req->queue = (uint8_t)index;
+	in_flight++;
 	status = request_parse(req, image);
 	if (status >= 0)
 		complete(req, (uint8_t)status);
@@ -367,27 +383,34 @@ static void begin(struct blk_request *req, unsigned int index,
 		issue(req);
 }
 
+/* All that the ring has. */
+static void take_all(unsigned int index)
+{
+	struct vring *vring = vrings[index];
+
+	for (;;) {
+		struct blk_request *req = take_request();
+
+		if (!req) {
+			/* kick_starved() comes back to it. */
+			starved |= 1u << index;
+			return;
+		}
+		if (vring_pop(vring, &req->chain) <= 0) {
+			req->next = free_requests;
+			free_requests = req;
+			return;
+		}
+		begin(req, index, vring);
+	}
+}
+
 void backend_kick(unsigned int index, struct vring *vring)
 {
 	vrings[index] = vring;
+	awake |= 1u << index;
 	starved &= ~(1u << index);
-	do {
-		for (;;) {
-			struct blk_request *req = take_request();
-
-			if (!req) {
-				/* backend_round_end() comes back to it. */
-				starved |= 1u << index;
-				return;
-			}
-			if (vring_pop(vring, &req->chain) <= 0) {
-				req->next = free_requests;
-				free_requests = req;
-				break;
-			}
-			begin(req, index, vring);
-		}
-	} while (vring_rearm(vring));
+	take_all(index);
 }
 
 void backend_queue_stop(unsigned int index, struct vring *vring)
@@ -395,6 +418,7 @@ void backend_queue_stop(unsigned int index, struct vring *vring)
 	(void)vring;
 	/* What is in flight completes by itself. */
 	starved &= ~(1u << index);
+	awake &= ~(1u << index);
 }
 
 static void kick_starved(void)
@@ -404,24 +428,88 @@ static void kick_starved(void)
 	for (; todo && any_request_free(); todo &= todo - 1) {
 		unsigned int index = (unsigned int)__builtin_ctz(todo);
 
-		backend_kick(index, vrings[index]);
+		starved &= ~(1u << index);
+		take_all(index);
 	}
 }
 
-bool backend_round_end(void)
+/* Of the queues that are awake.  Starved ones have to wait. */
+static uint32_t queues_with_work(void)
 {
-	bool more = false;
+	uint32_t found = 0;
+
+	for (uint32_t todo = awake & ~starved; todo; todo &= todo - 1) {
+		unsigned int index = (unsigned int)__builtin_ctz(todo);
+
+		if (vring_has_work(vrings[index]))
+			found |= 1u << index;
+	}
+	return found;
+}
+
+/* Look a little longer, if that was of use lately. */
+static uint32_t linger(void)
+{
+	static unsigned int chances;
+	uint32_t found = 0;
+
+	if (in_flight > 0 || !awake || (linger_misses >= LINGER_MISSES &&
+					++chances % LINGER_SELDOM))
+		return 0;
+	for (unsigned int i = 0; i < LINGER_LOOKS && !found; i++) {
+		__builtin_ia32_pause();
+		found = queues_with_work();
+	}
+	linger_misses = found ? 0 : linger_misses + 1;
+	return found;
+}
+
+/* From now on the guests kick.  Return: those that have not waited for it. */
+static uint32_t rearm_all(void)
+{
+	uint32_t found = 0;
+
+	for (uint32_t todo = awake & ~starved; todo; todo &= todo - 1) {
+		unsigned int index = (unsigned int)__builtin_ctz(todo);
+
+		if (vring_rearm(vrings[index]))
+			found |= 1u << index;
+	}
+	awake &= starved | found;
+	return found;
+}
+
+/* Submit, complete, take.  Return: whether there may be more to do. */
+static bool pass(void)
+{
+	bool completed = false;
+	uint32_t todo;
 
 	if (io_uring_sq_ready(&ring))
 		io_uring_submit(&ring);
 	while (reap())
-		more = true;
-	if (more) {
+		completed = true;
+	publish_all();
+	if (completed) {
 		issue_waiting();
 		kick_starved();
 	}
-	publish_all();
-	return more;
+	todo = queues_with_work();
+	if (!todo && completed)
+		todo = linger();
+	if (!todo && !io_uring_sq_ready(&ring) && !pushed)
+		todo = rearm_all();
+	for (; todo; todo &= todo - 1)
+		take_all((unsigned int)__builtin_ctz(todo));
+	return io_uring_sq_ready(&ring) || pushed || awake & ~starved;
+}
+
+bool backend_round_end(void)
+{
+	for (unsigned int i = 0; i < MAX_PASSES; i++)
+		if (!pass())
+			return false;
+	return true;
 }
 
 /* The wake-up is all: backend_round_end() follows every event. */
@@ -438,7 +526,7 @@ int backend_start(void)
 	return loop_add(&source, RING_FD, EPOLLIN | EPOLLET);
 }
 
-/* --- set-up ---------------------------------------------------------------------------------- */
+/* --- set-up --------------------------------------------------------------- */
 
 /*
  * From now on the kernel takes from this ring nothing but these operations,
