@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Clocks for benches: this machine's, and those of processes. */
+#ifndef TESTS_PERF_CPU_H
+#define TESTS_PERF_CPU_H
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+uint64_t clock_ns(clockid_t clock);
+
+/*
+ * CPU nanoseconds of a process and all its descendants, dead or alive, all
+ * their threads.  Those of dead ones are counted in clock ticks.
+ */
+uint64_t tree_cpu_ns(pid_t pid);
+
+#endif
