@@ -181,6 +181,7 @@ $(eval $(call test,tests/unit/test_life,tests/unit/test_life.c ipc/life.c ipc/fd
 $(eval $(call test,tests/unit/test_log,tests/unit/test_log.c ipc/log.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_config,tests/unit/test_config.c $(CLI_CONFIG),-linih $(CHECK)))
 $(eval $(call test,tests/cli/talk,tests/cli/talk.c,))
+$(eval $(call test,tests/unit/test_child_log,tests/unit/test_child_log.c cli/child_log.c cli/loop.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_guest_mem,tests/unit/test_guest_mem.c devproc/guest_mem.c devproc/peer_file.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_inflight,tests/unit/test_inflight.c devproc/inflight.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_vring,tests/unit/test_vring.c devproc/vring.c devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
@@ -225,7 +226,7 @@ $(O)/tests/jail/test_break_out $(O)/tests/jail/test_birth $(O)/tests/jail/test_s
 GUEST_FLAGS := -std=gnu11 -I. -O1 -ffreestanding -fno-pie -mno-red-zone \
 	-mgeneral-regs-only -mcmodel=kernel -fno-stack-protector \
 	-fcf-protection=none -fno-asynchronous-unwind-tables $(WARN) \
-	-nostdlib -static -no-pie -Wl,-T,tests/guest/guest.lds \
+	-nostdlib -static -Wl,-T,tests/guest/guest.lds \
 	-Wl,--build-id=none -Wl,-z,noexecstack \
 	-Wl,--no-warn-rwx-segments
 $(O)/tests/perf/first_byte.guest: tests/perf/first_byte.S tests/guest/guest.lds vmm-core/layout.h

@@ -151,6 +151,42 @@ kill -INT "$supervisor"
 ended 7 && says 'Interrupt: killing' && nothing_left
 report "a second signal kills"
 
+# --- without root: the same walls, one uid ---
+as_nobody() {
+	env BULKHEAD_RUNTIME_DIR="$scratch/nobody/run" setpriv --reuid 65534 \
+		--regid 65534 --clear-groups "$@"
+}
+# A /dev/kvm open to all, for this one: the host's own stays as it is.
+if [ "$(id -u)" -eq 0 ] && as_nobody test -x "$bulkhead" &&
+	mknod -m 666 "$scratch/kvm" c 10 232 &&
+	as_nobody sh -c ": <$scratch/kvm" 2>/dev/null; then
+	mkdir "$scratch/nobody"
+	cp "$scratch/vm.conf" "$scratch/kernel" "$scratch/disk.img" "$scratch/nobody"
+	chown -R 65534 "$scratch/nobody"
+	export -f as_nobody
+	export scratch bulkhead
+	: >"$scratch/err"
+	# shellcheck disable=SC2016  # the inner shell expands it
+	unshare -m bash -c 'mount --bind "$scratch/kvm" /dev/kvm &&
+		as_nobody "$bulkhead" run "$scratch/nobody/vm.conf"' \
+		>"$scratch/out" 2>"$scratch/err" </dev/null &
+	supervisor=$!
+	for _ in $(seq 200); do
+		grep -q ': running' "$scratch/err" && break
+		sleep 0.02
+	done
+	{
+		as_nobody "$bulkhead" ps --jail "$vm" >"$scratch/ps" &&
+			[ "$(grep -c 'CapEff 0, CapBnd 0, NoNewPrivs 1, Seccomp 2, own namespaces 7/7' "$scratch/ps")" -eq 4 ]
+	} || explain
+	report "rootless: every process but the supervisor is in its jail"
+	as_nobody "$bulkhead" stop "$vm" >/dev/null
+	ended 7 && nothing_left && [ -z "$(ls -A "$scratch/nobody/run")" ]
+	report "rootless: stopped, and nothing is left"
+else
+	skip "rootless" "needs root to give it up, and to make a device node"
+fi
+
 # --- the terminal ---
 if command -v script >/dev/null; then
 	cat >"$scratch/in-terminal" <<-SH
@@ -194,6 +230,7 @@ pty=$("$bulkhead" ps --json "$vm" |
 report "connect = pty: ps shows $pty"
 timeout 5 head -n 1 <"$pty" >"$scratch/pty" &
 reader=$!
+sleep 0.5
 "$bulkhead" stop "$vm" --timeout 5 >/dev/null
 wait "$reader"
 grep -q '=' "$scratch/pty"
