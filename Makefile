@@ -66,7 +66,7 @@ VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vring.c \
 CHARDEV := devproc/chardev.c
 
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/backend.c \
-	devproc/blk/image.c \
+	devproc/blk/image.c devproc/blk/image_ring.c \
 	gen/policy_blk.c $(VHOST)
 CONSOLE := devproc/console.c $(CHARDEV) gen/policy_console.c $(VHOST)
 RNG := devproc/rng.c gen/policy_rng.c $(VHOST)

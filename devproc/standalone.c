@@ -26,7 +26,7 @@ struct options {
 	int fd;			/* -1: none */
 };
 
-/* --- command line ------------------------------------------------------------------ */
+/* --- command line --------------------------------------------------------- */
 
 static noreturn void print_help(const struct device_ops *ops)
 {
@@ -111,7 +111,7 @@ static void parse(const struct device_ops *ops, int argc, char **argv,
 		    "give one of --socket-path=PATH and --fd=N; see --help");
 }
 
-/* --- connections --------------------------------------------------------------------- */
+/* --- connections ---------------------------------------------------------- */
 
 /* A socket that nobody listens on is left over from a process that died. */
 static void remove_stale(const struct sockaddr_un *addr)
@@ -232,7 +232,7 @@ static int serve(int listener, const char *path)
 	}
 }
 
-/* --- fds as the supervisor would have placed them ---------------------------------------- */
+/* --- fds as the supervisor would have placed them ------------------------- */
 
 static int move_to(int fd, int number)
 {

@@ -51,7 +51,7 @@ static struct {
 	bool ending;		/* vhost_stop() was called */
 } vhost;
 
-/* --- answers -------------------------------------------------------------------- */
+/* --- answers -------------------------------------------------------------- */
 
 static int reply(const struct vhost_user_msg *msg, const void *payload,
 		 size_t size, int fd)
@@ -74,7 +74,7 @@ static int take_fd(struct vhost_user_msg *msg)
 	return fd;
 }
 
-/* --- features, status -------------------------------------------------------------- */
+/* --- features, status ----------------------------------------------------- */
 
 static int get_features(struct vhost_user_msg *msg)
 {
@@ -148,7 +148,7 @@ static int ignore(struct vhost_user_msg *msg)
 	return 0;
 }
 
-/* --- memory ------------------------------------------------------------------------- */
+/* --- memory --------------------------------------------------------------- */
 
 static int set_mem_table(struct vhost_user_msg *msg)
 {
@@ -188,7 +188,7 @@ static int rem_mem_reg(struct vhost_user_msg *msg)
 	return queue_pause_end() || ret ? -EINVAL : 0;
 }
 
-/* --- queues -------------------------------------------------------------------------- */
+/* --- queues --------------------------------------------------------------- */
 
 static int set_vring_num(struct vhost_user_msg *msg)
 {
@@ -256,7 +256,7 @@ static int set_vring_err(struct vhost_user_msg *msg)
 	return set_vring_fd(msg, queue_set_err);
 }
 
-/* --- config space ---------------------------------------------------------------------- */
+/* --- config space --------------------------------------------------------- */
 
 static int get_config(struct vhost_user_msg *msg)
 {
@@ -315,7 +315,7 @@ void vhost_config_changed(void)
 	(void)fdmsg_send(BACKEND_FD, &hdr, sizeof(hdr), NULL, 0, 0);
 }
 
-/* --- in-flight region ------------------------------------------------------------------- */
+/* --- in-flight region ----------------------------------------------------- */
 
 static int get_inflight_fd(struct vhost_user_msg *msg)
 {
@@ -343,7 +343,7 @@ static int set_inflight_fd(struct vhost_user_msg *msg)
 				   take_fd(msg));
 }
 
-/* --- dispatch ---------------------------------------------------------------------------- */
+/* --- dispatch ------------------------------------------------------------- */
 
 /* Which queues' requests must have ended before a message is handled. */
 enum needs { NEEDS_NOTHING, NEEDS_QUEUE_IDLE, NEEDS_ALL_IDLE };
@@ -352,33 +352,37 @@ static const struct {
 	int (*handle)(struct vhost_user_msg *msg);
 	enum needs needs;
 } handlers[VHOST_USER_REQUEST_END] = {
-	[VHOST_USER_GET_FEATURES] = { get_features },
-	[VHOST_USER_SET_FEATURES] = { set_features },
-	[VHOST_USER_SET_OWNER] = { ignore },
-	[VHOST_USER_RESET_OWNER] = { ignore },
-	[VHOST_USER_SET_MEM_TABLE] = { set_mem_table, NEEDS_ALL_IDLE },
-	[VHOST_USER_SET_VRING_NUM] = { set_vring_num },
-	[VHOST_USER_SET_VRING_ADDR] = { set_vring_addr },
-	[VHOST_USER_SET_VRING_BASE] = { set_vring_base },
-	[VHOST_USER_GET_VRING_BASE] = { get_vring_base, NEEDS_QUEUE_IDLE },
-	[VHOST_USER_SET_VRING_KICK] = { set_vring_kick },
-	[VHOST_USER_SET_VRING_CALL] = { set_vring_call },
-	[VHOST_USER_SET_VRING_ERR] = { set_vring_err },
-	[VHOST_USER_GET_PROTOCOL_FEATURES] = { get_protocol_features },
-	[VHOST_USER_SET_PROTOCOL_FEATURES] = { set_protocol_features },
-	[VHOST_USER_GET_QUEUE_NUM] = { get_queue_num },
-	[VHOST_USER_SET_VRING_ENABLE] = { set_vring_enable },
-	[VHOST_USER_SET_BACKEND_REQ_FD] = { set_backend_req_fd },
-	[VHOST_USER_GET_CONFIG] = { get_config },
-	[VHOST_USER_SET_CONFIG] = { set_config },
-	[VHOST_USER_GET_INFLIGHT_FD] = { get_inflight_fd },
-	[VHOST_USER_SET_INFLIGHT_FD] = { set_inflight_fd },
-	[VHOST_USER_RESET_DEVICE] = { reset_device, NEEDS_ALL_IDLE },
-	[VHOST_USER_GET_MAX_MEM_SLOTS] = { get_max_mem_slots },
-	[VHOST_USER_ADD_MEM_REG] = { add_mem_reg },
-	[VHOST_USER_REM_MEM_REG] = { rem_mem_reg, NEEDS_ALL_IDLE },
-	[VHOST_USER_SET_STATUS] = { set_status },
-	[VHOST_USER_GET_STATUS] = { get_status },
+	[VHOST_USER_GET_FEATURES] = { .handle = get_features },
+	[VHOST_USER_SET_FEATURES] = { .handle = set_features },
+	[VHOST_USER_SET_OWNER] = { .handle = ignore },
+	[VHOST_USER_RESET_OWNER] = { .handle = ignore },
+	[VHOST_USER_SET_MEM_TABLE] = { .handle = set_mem_table,
+		.needs = NEEDS_ALL_IDLE },
+	[VHOST_USER_SET_VRING_NUM] = { .handle = set_vring_num },
+	[VHOST_USER_SET_VRING_ADDR] = { .handle = set_vring_addr },
+	[VHOST_USER_SET_VRING_BASE] = { .handle = set_vring_base },
+	[VHOST_USER_GET_VRING_BASE] = { .handle = get_vring_base,
+		.needs = NEEDS_QUEUE_IDLE },
+	[VHOST_USER_SET_VRING_KICK] = { .handle = set_vring_kick },
+	[VHOST_USER_SET_VRING_CALL] = { .handle = set_vring_call },
+	[VHOST_USER_SET_VRING_ERR] = { .handle = set_vring_err },
+	[VHOST_USER_GET_PROTOCOL_FEATURES] = { .handle = get_protocol_features },
+	[VHOST_USER_SET_PROTOCOL_FEATURES] = { .handle = set_protocol_features },
+	[VHOST_USER_GET_QUEUE_NUM] = { .handle = get_queue_num },
+	[VHOST_USER_SET_VRING_ENABLE] = { .handle = set_vring_enable },
+	[VHOST_USER_SET_BACKEND_REQ_FD] = { .handle = set_backend_req_fd },
+	[VHOST_USER_GET_CONFIG] = { .handle = get_config },
+	[VHOST_USER_SET_CONFIG] = { .handle = set_config },
+	[VHOST_USER_GET_INFLIGHT_FD] = { .handle = get_inflight_fd },
+	[VHOST_USER_SET_INFLIGHT_FD] = { .handle = set_inflight_fd },
+	[VHOST_USER_RESET_DEVICE] = { .handle = reset_device,
+		.needs = NEEDS_ALL_IDLE },
+	[VHOST_USER_GET_MAX_MEM_SLOTS] = { .handle = get_max_mem_slots },
+	[VHOST_USER_ADD_MEM_REG] = { .handle = add_mem_reg },
+	[VHOST_USER_REM_MEM_REG] = { .handle = rem_mem_reg,
+		.needs = NEEDS_ALL_IDLE },
+	[VHOST_USER_SET_STATUS] = { .handle = set_status },
+	[VHOST_USER_GET_STATUS] = { .handle = get_status },
 };
 
 static bool wants_ack(const struct vhost_user_msg *msg)
@@ -448,7 +452,7 @@ static void on_link(struct loop_source *source, uint32_t events)
 	}
 }
 
-/* --- the round's end, life ------------------------------------------------------------------ */
+/* --- the round's end, life ------------------------------------------------ */
 
 static void finish_held(void)
 {

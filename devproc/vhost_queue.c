@@ -37,7 +37,7 @@ bool queue_exists(uint32_t index)
 	return index < nr_queues;
 }
 
-/* --- kicks (D2) -------------------------------------------------------------- */
+/* --- kicks (D2) ----------------------------------------------------------- */
 
 static void on_kick(struct loop_source *source, uint32_t events)
 {
@@ -69,7 +69,7 @@ void queue_set_features(uint64_t new_features)
 	features = new_features;
 }
 
-/* --- starting ------------------------------------------------------------------ */
+/* --- starting ------------------------------------------------------------- */
 
 static bool has_feature(unsigned int bit)
 {
@@ -177,7 +177,7 @@ static int start(struct queue *queue)
 	return 0;
 }
 
-/* --- messages ------------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------- */
 
 int queue_set_num(unsigned int index, uint32_t num)
 {
@@ -280,7 +280,7 @@ int queue_set_enable(unsigned int index, uint32_t enable)
 	return 0;
 }
 
-/* --- stopping -------------------------------------------------------------------- */
+/* --- stopping ------------------------------------------------------------- */
 
 /* for each queue that index (maybe QUEUE_ALL) means */
 static bool is_meant(uint32_t index, unsigned int i)

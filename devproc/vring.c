@@ -56,7 +56,7 @@ latch_descriptor(const volatile struct vring_descriptor *guest)
 	};
 }
 
-/* --- life ------------------------------------------------------------------ */
+/* --- life ----------------------------------------------------------------- */
 
 void vring_init(struct vring *vring, unsigned int index,
 		struct stats_queue *stats)
@@ -124,7 +124,7 @@ void vring_break(struct vring *vring, const char *reason)
 			 vring->index);
 }
 
-/* --- D3: taking ------------------------------------------------------------ */
+/* --- D3: taking ----------------------------------------------------------- */
 
 static bool is_taken(const struct vring *vring, uint16_t head)
 {
@@ -357,7 +357,7 @@ void vring_unpop(struct vring *vring, uint16_t head)
 		vring->last_avail--;
 }
 
-/* --- D5: giving back -------------------------------------------------------- */
+/* --- D5: giving back ------------------------------------------------------ */
 
 void vring_push(struct vring *vring, uint16_t head, uint32_t written_bytes)
 {
@@ -425,7 +425,7 @@ void vring_publish(struct vring *vring)
 		vring_call(vring);
 }
 
-/* --- when to be kicked ------------------------------------------------------ */
+/* --- when to be kicked ---------------------------------------------------- */
 
 bool vring_rearm(struct vring *vring)
 {
@@ -457,7 +457,7 @@ unsigned int vring_in_flight(const struct vring *vring)
 	return vring->in_flight;
 }
 
-/* --- contents --------------------------------------------------------------- */
+/* --- contents ------------------------------------------------------------- */
 
 /* Copy to or from nr spans, from byte offset of them. */
 static size_t copy_spans(const struct iovec *spans, unsigned int nr,

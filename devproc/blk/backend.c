@@ -7,25 +7,22 @@
  * completed, shows each guest queue its batch, and looks for more in the
  * rings.  As long as there is, no guest is asked to kick: queues are rearmed
  * when the process would sleep.  The kernel holds the ring to six operations
- * on one registered file, RES_FD (backend_open()).
+ * on one registered file (image_ring.c).
  *
  * A request that cannot be issued now (no bounce buffer, no room in the
  * submission queue) waits in a list; one that has no request struct stays in
  * the guest's ring.  Both go on as soon as another request completes.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <liburing.h>
 #include <linux/falloc.h>
 #include <linux/virtio_blk.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "devproc/blk/blk.h"
+#include "devproc/blk/image_ring.h"
 #include "devproc/device.h"
 #include "devproc/loop.h"
 
-#define IMAGE_INDEX	0	/* of the ring's registered files */
 #define SQ_ENTRIES	256	/* submitted in one go */
 #define REAP_BATCH	64	/* completions looked at in one go */
 #define MAX_PASSES	32	/* of a round, before other fds are looked at */
@@ -526,72 +523,8 @@ int backend_start(void)
 	return loop_add(&source, RING_FD, EPOLLIN | EPOLLET);
 }
 
-/* --- set-up --------------------------------------------------------------- */
-
-/*
- * From now on the kernel takes from this ring nothing but these operations,
- * on nothing but the registered file, and lets nobody register anything more.
- */
-static int restrict_ring(void)
-{
-	static const uint8_t operations[] = {
-		IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE,
-		IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE,
-	};
-	struct io_uring_restriction rules[sizeof(operations) + 2] = { 0 };
-	unsigned int nr = 0;
-	int ret;
-
-	for (; nr < sizeof(operations); nr++) {
-		rules[nr].opcode = IORING_RESTRICTION_SQE_OP;
-		rules[nr].sqe_op = operations[nr];
-	}
-	rules[nr].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-	rules[nr++].sqe_flags = IOSQE_FIXED_FILE;
-	rules[nr].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
-	rules[nr++].sqe_flags = IOSQE_FIXED_FILE;
-	ret = io_uring_register_restrictions(&ring, rules, nr);
-	return ret ? ret : io_uring_enable_rings(&ring);
-}
-
-/* Policies name the ring by its fixed number. */
-static int move_ring(void)
-{
-	int old = ring.ring_fd;
-
-	if (old == RING_FD)
-		return 0;
-	if (dup3(old, RING_FD, O_CLOEXEC) < 0)
-		return -errno;
-	close(old);
-	ring.ring_fd = RING_FD;
-	ring.enter_ring_fd = RING_FD;
-	return 0;
-}
-
 int backend_open(const struct blk_image *blk_image)
 {
-	struct io_uring_params params = {
-		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE |
-			 IORING_SETUP_SINGLE_ISSUER |
-			 IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-		.cq_entries = BLK_MAX_REQUESTS,
-	};
-	int file = RES_FD;
-	int ret;
-
 	image = blk_image;
-	ret = io_uring_queue_init_params(SQ_ENTRIES, &ring, &params);
-	if (ret) {
-		log_perr(-ret, "io_uring is not to be had; it takes Linux 6.1 and kernel.io_uring_disabled=0");
-		return ret;
-	}
-	ret = move_ring();
-	if (!ret)
-		ret = io_uring_register_files(&ring, &file, 1);
-	if (!ret)
-		ret = restrict_ring();
-	if (ret)
-		log_perr(-ret, "io_uring cannot be restricted");
-	return ret;
+	return image_ring_open(&ring, SQ_ENTRIES, BLK_MAX_REQUESTS);
 }

@@ -31,7 +31,7 @@
 #define BLK_DISCARD_MAX_SECTORS		(2u << 20)	/* 1 GiB */
 #define BLK_ZEROES_MAX_SECTORS		(64u << 10)	/* 32 MiB */
 
-/* --- image.c ----------------------------------------------------------------- */
+/* --- image.c -------------------------------------------------------------- */
 
 struct blk_image {
 	uint64_t bytes;		/* multiple of block_bytes */
@@ -53,7 +53,7 @@ int image_acquire(const char *path, const struct life_birth_blk *birth);
 int image_measure(const struct life_birth_blk *birth,
 		  struct blk_image *image);
 
-/* --- request.c ----------------------------------------------------------------- */
+/* --- request.c ------------------------------------------------------------ */
 
 enum blk_op {
 	BLK_OP_READ,
@@ -100,7 +100,7 @@ bool request_aligned(const struct blk_request *req,
 /* Store the status byte.  Return: what vring_push() is to say was written. */
 uint32_t request_finish(const struct blk_request *req, uint8_t status);
 
-/* --- backend.c ------------------------------------------------------------------ */
+/* --- backend.c ------------------------------------------------------------ */
 
 /* Make the ring at RING_FD, restricted.  Before confinement. */
 int backend_open(const struct blk_image *image);

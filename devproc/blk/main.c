@@ -57,7 +57,7 @@ static void blk_config_read(uint8_t *space)
 	memcpy(space, &config, CONFIG_BYTES);
 }
 
-/* --- started by hand ------------------------------------------------------------------- */
+/* --- started by hand ------------------------------------------------------ */
 
 static const char *image_path;
 static bool page_cache;
@@ -122,7 +122,7 @@ static int blk_acquire(struct life_birth *birth)
 	return ret ? ret : image_measure(blk, &image);
 }
 
-/* --- life ---------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------- */
 
 static int blk_open(const struct life_birth *birth)
 {

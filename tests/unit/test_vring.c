@@ -105,7 +105,7 @@ static void expect_broken(void)
 	ck_assert(!vring_rearm(&vring));
 }
 
-/* --- what is right ------------------------------------------------------------- */
+/* --- what is right -------------------------------------------------------- */
 
 START_TEST(an_empty_ring_has_nothing)
 {
@@ -254,7 +254,7 @@ START_TEST(a_ring_that_does_not_run_gives_nothing)
 	ck_assert_int_eq(vring_pop(&vring, &chain), 1);
 }
 
-/* --- giving back, and telling --------------------------------------------------- */
+/* --- giving back, and telling --------------------------------------------- */
 
 static void pop_all(unsigned int nr)
 {
@@ -358,7 +358,7 @@ START_TEST(rearming_asks_for_the_next_kick)
 
 START_TEST(a_ring_goes_round_many_times)
 {
-	for (unsigned int i = 0; i < 3 * 65536 / SIZE + 5; i++) {
+	for (unsigned int i = 0; i < 65536 / SIZE + 5; i++) {
 		pop_all(SIZE);
 		for (uint16_t head = SIZE; head-- > 0; )
 			vring_push(&vring, head, 1);
@@ -367,7 +367,7 @@ START_TEST(a_ring_goes_round_many_times)
 	}
 }
 
-/* --- what is left over by the process before --------------------------------------- */
+/* --- what is left over by the process before ------------------------------ */
 
 START_TEST(left_over_requests_come_first)
 {
@@ -407,7 +407,7 @@ START_TEST(left_over_requests_come_first)
 	ck_assert_uint_eq(vring.last_avail, 4);
 }
 
-/* --- what is wrong ------------------------------------------------------------------- */
+/* --- what is wrong -------------------------------------------------------- */
 
 /* One or two descriptors that make a chain broken; the head is 0. */
 static const struct {
@@ -511,6 +511,8 @@ int main(void)
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
+	/* The machine may be busy. */
+	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, an_empty_ring_has_nothing);
 	tcase_add_test(tc, a_chain_is_spans_in_order);

@@ -40,7 +40,7 @@ _Noreturn void front_bail(const char *fmt, ...)
 	exit(1);
 }
 
-/* --- messages -------------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------- */
 
 static void send_message(struct front *front, enum vhost_user_request request,
 			 const void *payload, size_t size, const int *fds,
@@ -112,7 +112,7 @@ static void set_fd(struct front_queue *queue,
 	send_message(queue->front, request, &index, sizeof(index), &fd, 1);
 }
 
-/* --- the connection ------------------------------------------------------------------ */
+/* --- the connection ------------------------------------------------------- */
 
 int front_connect(const char *path)
 {
@@ -299,7 +299,7 @@ void front_start(struct front *front, int sock,
 		front_queue_start(&front->queue[i], 0);
 }
 
-/* --- queues --------------------------------------------------------------------------- */
+/* --- queues --------------------------------------------------------------- */
 
 static int make_eventfd(void)
 {
@@ -421,7 +421,7 @@ uint64_t front_alloc(struct front *front, uint64_t bytes, uint64_t align)
 	return gpa;
 }
 
-/* --- requests -------------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------- */
 
 static void fill(struct vring_desc *desc, const struct front_buf *buf,
 		 uint16_t flags)

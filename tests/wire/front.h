@@ -82,7 +82,7 @@ struct front {
 	struct front_queue queue[FRONT_MAX_QUEUES];
 };
 
-/* --- the connection ------------------------------------------------------------- */
+/* --- the connection ------------------------------------------------------- */
 
 /* Connect to a listening back-end, which may still be starting. */
 int front_connect(const char *path);
@@ -120,7 +120,7 @@ void front_set_u64(struct front *front, enum vhost_user_request request,
 uint64_t front_get_u64(struct front *front, enum vhost_user_request request);
 void front_get_config(struct front *front, void *config, uint32_t size);
 
-/* --- memory ------------------------------------------------------------------------ */
+/* --- memory --------------------------------------------------------------- */
 
 /* Bytes of guest RAM, aligned; zero. */
 uint64_t front_alloc(struct front *front, uint64_t bytes, uint64_t align);
@@ -130,7 +130,7 @@ static inline void *front_ptr(struct front *front, uint64_t gpa)
 	return front->ram + gpa;
 }
 
-/* --- requests ------------------------------------------------------------------------ */
+/* --- requests ------------------------------------------------------------- */
 
 /*
  * Add a chain; not shown to the device before front_kick().

@@ -115,7 +115,7 @@ static void read_disk(void *buf, size_t len, off_t offset)
 	ck_assert_int_eq(pread(disk_fd, buf, len, offset), (ssize_t)len);
 }
 
-/* --- requests ----------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------- */
 
 START_TEST(the_config_space_is_that_of_the_image)
 {
@@ -284,7 +284,7 @@ START_TEST(a_disk_that_shrinks_fails_its_requests)
 	child_stop(&child);
 }
 
-/* --- many at once -------------------------------------------------------------------- */
+/* --- many at once --------------------------------------------------------- */
 
 struct count {
 	unsigned int left, done, failed;
@@ -408,7 +408,7 @@ START_TEST(more_requests_than_fit_at_once)
 	child_stop(&child);
 }
 
-/* --- stopping, changing, breaking ----------------------------------------------------- */
+/* --- stopping, changing, breaking ----------------------------------------- */
 
 START_TEST(a_stopped_queue_has_finished)
 {
@@ -513,7 +513,7 @@ START_TEST(a_broken_queue_is_reported)
 	child_stop(&child);
 }
 
-/* --- death and rebirth ------------------------------------------------------------------ */
+/* --- death and rebirth ---------------------------------------------------- */
 
 START_TEST(requests_survive_the_death_of_the_device)
 {

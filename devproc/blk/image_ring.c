@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The io_uring that image I/O goes through: made, restricted, enabled.
+ * bulkhead-blk, before confinement; its use is backend.c (D4).
+ */
+#include "devproc/blk/image_ring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include "ipc/inherit.h"
+#include "ipc/log.h"
+
+/*
+ * From now on the kernel takes from this ring nothing but these operations,
+ * on nothing but the registered file, and lets nobody register anything more.
+ */
+static int restrict_ring(struct io_uring *ring)
+{
+	static const uint8_t operations[] = {
+		IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE,
+		IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE,
+	};
+	struct io_uring_restriction rules[sizeof(operations) + 2] = { 0 };
+	unsigned int nr = 0;
+	int ret;
+
+	for (; nr < sizeof(operations); nr++) {
+		rules[nr].opcode = IORING_RESTRICTION_SQE_OP;
+		rules[nr].sqe_op = operations[nr];
+	}
+	rules[nr].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	rules[nr++].sqe_flags = IOSQE_FIXED_FILE;
+	rules[nr].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
+	rules[nr++].sqe_flags = IOSQE_FIXED_FILE;
+	ret = io_uring_register_restrictions(ring, rules, nr);
+	return ret ? ret : io_uring_enable_rings(ring);
+}
+
+/* Policies name the ring by its fixed number. */
+static int move_ring(struct io_uring *ring)
+{
+	int old = ring->ring_fd;
+
+	if (old == RING_FD)
+		return 0;
+	if (dup3(old, RING_FD, O_CLOEXEC) < 0)
+		return -errno;
+	close(old);
+	ring->ring_fd = RING_FD;
+	ring->enter_ring_fd = RING_FD;
+	return 0;
+}
+
+int image_ring_open(struct io_uring *ring, unsigned int sq_entries,
+		    unsigned int cq_entries)
+{
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE |
+			 IORING_SETUP_SINGLE_ISSUER |
+			 IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+		.cq_entries = cq_entries,
+	};
+	int file = RES_FD;
+	int ret = io_uring_queue_init_params(sq_entries, ring, &params);
+
+	if (ret) {
+		log_perr(-ret, "io_uring is not to be had; it takes Linux 6.1 and kernel.io_uring_disabled=0");
+		return ret;
+	}
+	ret = move_ring(ring);
+	if (!ret)
+		ret = io_uring_register_files(ring, &file, 1);
+	if (!ret)
+		ret = restrict_ring(ring);
+	if (ret)
+		log_perr(-ret, "io_uring cannot be restricted");
+	return ret;
+}
