@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 #include "cli/children.h"
-#include "cli/ids.h"
 #include "cli/resources.h"
 #include "ipc/fdmsg.h"
 #include "ipc/inherit.h"
@@ -176,8 +175,8 @@ static void set_ids(const struct child *child, struct birth_spec *spec)
 {
 	uid_t own = birth_uid(getpid(), child->index);
 
-	spec->host_uid = ids_available(own) ? own : geteuid();
-	spec->host_gid = ids_available(own) ? own : getegid();
+	spec->host_uid = child->vm->own_ids ? own : geteuid();
+	spec->host_gid = child->vm->own_ids ? own : getegid();
 }
 
 /* --- the first message -------------------------------------------------------- */

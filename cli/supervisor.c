@@ -23,6 +23,7 @@
 
 #include "cli/children.h"
 #include "cli/control.h"
+#include "cli/ids.h"
 #include "cli/resources.h"
 #include "cli/runtime_dir.h"
 #include "cli/signals.h"
@@ -441,6 +442,8 @@ static struct vm *vm_new(const struct config *cfg, enum log_level log_level)
 	vm->cfg = cfg;
 	vm->log_level = log_level;
 	vm->started_ms = fdmsg_now_ms();
+	vm->own_ids = ids_available(birth_uid(getpid(), 0)) &&
+		      ids_available(birth_uid(getpid(), BIRTH_MAX_INDEX));
 	vm->loop_fd = vm->signal_fd = vm->lock_fd = -1;
 	vm->signals.fd = -1;
 	resources_init(vm);

@@ -87,7 +87,7 @@ struct host_end {
 	uint64_t size_bytes;	/* image */
 	bool direct;		/* image opened with O_DIRECT */
 	bool block_device;
-	char where[128];	/* for ps: path, or the pty's slave */
+	char where[256];	/* for ps: path, or the pty's slave */
 };
 
 struct device {
@@ -126,6 +126,7 @@ struct vm {
 	long long deadline_ms;	/* of the present state; 0: none */
 	long long started_ms;	/* the supervisor; for ps */
 	long long booted_ms;	/* this life of the guest */
+	bool own_ids;		/* each child can have its own uid */
 	int loop_fd;
 	int signal_fd;
 	struct watch signals;

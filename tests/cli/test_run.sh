@@ -151,6 +151,30 @@ kill -INT "$supervisor"
 ended 7 && says 'Interrupt: killing' && nothing_left
 report "a second signal kills"
 
+# --- as many devices as there may be, and one that is not ours ---
+cat "$scratch/vm.conf" >"$scratch/many.conf"
+for disk in $(seq 28); do
+	truncate -s 1M "$scratch/d$disk.img"
+	printf '[blk d%d]\npath = d%d.img\n' "$disk" "$disk" >>"$scratch/many.conf"
+done
+timeout -k 5 60 "$bulkhead" run "$scratch/many.conf" --set vm.cmdline=off \
+	>"$scratch/out" 2>"$scratch/err" </dev/null &&
+	says 'devices 31;' && nothing_left
+report "31 devices"
+"$build/bulkhead-blk" --socket-path="$scratch/v.sock" \
+	--blk-file="$scratch/d1.img" >"$scratch/blk" 2>&1 &
+backend=$!
+for _ in $(seq 100); do
+	[ -S "$scratch/v.sock" ] && break
+	sleep 0.02
+done
+start_vm --set "blk d1.socket=$scratch/v.sock"
+"$bulkhead" ps "$vm" | grep -q "blk  *foreign  *0 .*$scratch/v.sock"
+report "socket = : a back-end that somebody else runs"
+kill "$backend"
+ended 5 && says "the back-end at $scratch/v.sock failed" && nothing_left
+report "and its end is the VM's"
+
 # --- without root: the same walls, one uid ---
 as_nobody() {
 	env BULKHEAD_RUNTIME_DIR="$scratch/nobody/run" setpriv --reuid 65534 \
