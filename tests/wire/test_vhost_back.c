@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every vhost-user message, wrong in every way, against the real back-end
- * (bulkhead-blk, confined).  What is wrong in form ends the connection; what
- * is wrong in meaning too, unless the front-end asked for an answer: then it
- * is told, and served on.
+ * (bulkhead-blk, confined; the other roles where their policies matter).  What
+ * is wrong in form ends the connection; what is wrong in meaning too, unless
+ * the front-end asked for an answer: then it is told, and served on.
  */
 #include <check.h>
 #include <errno.h>
@@ -34,18 +34,36 @@ static int make_file(off_t bytes)
 	return fd;
 }
 
-static void start_device(void)
+/* The three are one skeleton, but each has a policy of its own. */
+static const struct role {
+	const char *name;
+	enum life_role life_role;
+	uint16_t nr_queues;
+} roles[] = {
+	{ "blk", LIFE_ROLE_BLK, NR_QUEUES },
+	{ "console", LIFE_ROLE_CONSOLE, 2 },
+	{ "rng", LIFE_ROLE_RNG, 1 },
+};
+
+static void start_role(const struct role *role)
 {
-	const struct life_birth_blk blk = {
+	static const struct life_birth_blk blk = {
 		.nr_queues = NR_QUEUES, .discard = 1,
 	};
+	bool is_blk = role->life_role == LIFE_ROLE_BLK;
 	const struct child_spec spec = {
-		.role = "blk", .life_role = LIFE_ROLE_BLK, .blk = &blk,
-		.link_type = SOCK_STREAM, .res_fd = make_file(IMAGE_BYTES),
-		.res2_fd = -1,
+		.role = role->name, .life_role = role->life_role,
+		.blk = is_blk ? &blk : NULL, .backend = LIFE_CHARDEV_NULL,
+		.link_type = SOCK_STREAM,
+		.res_fd = is_blk ? make_file(IMAGE_BYTES) : -1, .res2_fd = -1,
 	};
 
 	child_start(&child, &spec);
+}
+
+static void start_device(void)
+{
+	start_role(&roles[0]);
 }
 
 /* Negotiated, memory sent, no queue set up. */
@@ -57,7 +75,7 @@ static void start_negotiated(void)
 	front_negotiate(&front, child.link, &options);
 }
 
-/* --- form ------------------------------------------------------------------------- */
+/* --- form ----------------------------------------------------------------- */
 
 /* Send raw: header fields as given, size bytes of zeroes, nr_fds fds. */
 static void send_raw(uint32_t request, uint32_t flags, uint32_t claimed_size,
@@ -209,7 +227,7 @@ START_TEST(regions_and_fds_must_agree)
 	expect_end("no regions");
 }
 
-/* --- meaning ------------------------------------------------------------------------- */
+/* --- meaning -------------------------------------------------------------- */
 
 static const struct {
 	const char *what;
@@ -467,12 +485,23 @@ START_TEST(config_space_has_an_end)
 	child_stop(&child);
 }
 
-/* --- what is right ------------------------------------------------------------------------ */
+/* --- what is right -------------------------------------------------------- */
+
+/* A message that is on its way is waited for, with a deadline. */
+static void send_in_parts(uint32_t request, uint32_t size)
+{
+	const uint8_t rest[8] = { 0 };
+
+	send_raw(request, VHOST_USER_VERSION, size, size / 2, 0);
+	usleep(50000);
+	ck_assert_int_eq(write(child.link, rest, size - size / 2),
+			 size - size / 2);
+}
 
 START_TEST(every_request_has_a_right_form)
 {
 	const struct front_options options = {
-		.nr_queues = NR_QUEUES, .inflight = true,
+		.nr_queues = roles[_i].nr_queues, .inflight = true,
 	};
 	struct vhost_user_mem_slot slot = {
 		.region = { .gpa = 1ull << 40, .size = 4096,
@@ -480,7 +509,7 @@ START_TEST(every_request_has_a_right_form)
 	};
 	int fd = make_file(4096);
 
-	start_device();
+	start_role(&roles[_i]);
 	front_start(&front, child.link, &options);
 	ck_assert_uint_eq(front_get_u64(&front,
 					VHOST_USER_GET_MAX_MEM_SLOTS),
@@ -491,6 +520,7 @@ START_TEST(every_request_has_a_right_form)
 		&slot, sizeof(slot), NULL, 0, 1, FRONT_TIMEOUT_MS), 0);
 	ck_assert_int_eq(vhost_user_send(child.link, VHOST_USER_RESET_OWNER,
 		NULL, 0, NULL, 0, 1, FRONT_TIMEOUT_MS), 0);
+	send_in_parts(VHOST_USER_SET_STATUS, 8);
 	front_set_u64(&front, VHOST_USER_SET_STATUS, 0xf);
 	ck_assert_uint_eq(front_get_u64(&front, VHOST_USER_GET_STATUS), 0xf);
 	ck_assert_uint_eq(front_queue_stop(&front.queue[0]), 0);
@@ -500,6 +530,19 @@ START_TEST(every_request_has_a_right_form)
 		NULL, 0, NULL, 0, 1, FRONT_TIMEOUT_MS), 0);
 	ck_assert_uint_eq(front_get_u64(&front, VHOST_USER_GET_STATUS), 0);
 	child_stop(&child);
+}
+
+/* To the supervisor and to its log, in spite of the policy. */
+START_TEST(every_device_says_why_it_ends)
+{
+	const struct front_options options = {
+		.nr_queues = roles[_i].nr_queues,
+	};
+
+	start_role(&roles[_i]);
+	front_negotiate(&front, child.link, &options);
+	send_raw(VHOST_USER_REQUEST_END, VHOST_USER_VERSION, 0, 0, 0);
+	expect_end(roles[_i].name);
 }
 
 START_TEST(the_end_of_the_link_is_the_end)
@@ -551,7 +594,10 @@ int main(void)
 	tcase_add_test(tc, a_legacy_driver_is_refused);
 	tcase_add_test(tc, a_base_of_no_queue_has_no_answer);
 	tcase_add_test(tc, config_space_has_an_end);
-	tcase_add_test(tc, every_request_has_a_right_form);
+	tcase_add_loop_test(tc, every_request_has_a_right_form, 0,
+			    LENGTH(roles));
+	tcase_add_loop_test(tc, every_device_says_why_it_ends, 0,
+			    LENGTH(roles));
 	tcase_add_test(tc, the_end_of_the_link_is_the_end);
 	tcase_add_test(tc, the_end_of_the_supervisor_is_the_end);
 	tcase_add_test(tc, pings_are_answered);
