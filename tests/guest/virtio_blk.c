@@ -2,7 +2,8 @@
 /*
  * Guest: a virtio-blk driver, from the enumeration of the PCI bus to MSI-X
  * interrupts.  Prints each step; reads sector 0, writes and reads back sector
- * 8, flushes, then does what the command line names ("move", "misbehave").
+ * 8, flushes, then does what the command line names ("move", "misbehave",
+ * "loop").
  *
  * Every request has an interrupt vector of its own, so that IRR tells without
  * a handler which ones came.
@@ -267,6 +268,21 @@ static void misbehave(void)
 	put_value("same", (uint64_t)is_filled(3));
 }
 
+/* Completions are polled for: what a busy disk costs is the host's alone. */
+_Noreturn static void read_for_ever(void)
+{
+	request(T_IN, 8, DESC_WRITE);
+	put("reading\n");
+	for (;;) {
+		driver.ring[driver.idx % SIZE] = 0;
+		barrier();
+		driver.idx++;
+		barrier();
+		mmio_write16(notify, 0);
+		used_wait(driver.idx);
+	}
+}
+
 void guest_main(const char *cmdline)
 {
 	lapic_enable();
@@ -281,6 +297,8 @@ void guest_main(const char *cmdline)
 		move_bar();
 	if (text_equal(cmdline, "misbehave"))
 		misbehave();
+	if (text_equal(cmdline, "loop"))
+		read_for_ever();
 	/* A driver that ends in order: the ring is stopped, then the power. */
 	mmio_write8(common + STATUS, 0);
 	put_value("status", mmio_read8(common + STATUS));
