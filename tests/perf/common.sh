@@ -97,7 +97,9 @@ bare_metal_config() {
 	CONF
 }
 
-# qemu_flags MACHINE CPU DISK: a QEMU with the same four devices, in qemu
+# qemu_flags MACHINE CPU DISK MIB: a QEMU with the same four devices, in qemu.
+# Guest RAM is what QEMU takes by default; with qemu_ram_memfd after it, a
+# mapping that pss_kib knows (and that starts slower).
 qemu_flags() {
 	local bus=pci
 
@@ -105,11 +107,17 @@ qemu_flags() {
 	# shellcheck disable=SC2034,SC2054	# for the caller; QEMU's commas
 	qemu=(qemu-system-x86_64 -M "$1" -accel kvm -cpu "$2" -smp 1
 		-nodefaults -no-user-config -display none -serial stdio
-		-m 128 -object "memory-backend-memfd,id=ram,size=128M"
+		-m "$4"
 		-drive "if=none,id=d,file=$3,format=raw,cache=none,aio=io_uring"
 		-device "virtio-blk-$bus,drive=d"
 		-chardev null,id=n -device "virtio-serial-$bus"
 		-device virtconsole,chardev=n -device "virtio-rng-$bus")
+}
+
+# qemu_ram_memfd MIB
+qemu_ram_memfd() {
+	qemu+=(-machine memory-backend=ram
+		-object "memory-backend-memfd,id=ram,size=$1M")
 }
 
 # memory_table PID: the processes of Bulkhead's VM, each against its target
