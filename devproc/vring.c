@@ -361,9 +361,15 @@ void vring_unpop(struct vring *vring, uint16_t head)
 
 void vring_push(struct vring *vring, uint16_t head, uint32_t written_bytes)
 {
-	volatile struct vring_used_entry *entry =
-		&vring->used->ring[vring->next_used & (vring->size - 1)];
+	volatile struct vring_used_entry *entry;
 
+	/*
+	 * A driver may offer a head again before it is told that it has it
+	 * back, so only this bounds a batch.
+	 */
+	if (vring->nr_batch == vring->size)
+		vring_publish(vring);
+	entry = &vring->used->ring[vring->next_used & (vring->size - 1)];
 	entry->id = head;
 	entry->len = written_bytes;
 	vring->next_used++;

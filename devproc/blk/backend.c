@@ -25,6 +25,7 @@
 
 #define SQ_ENTRIES	256	/* submitted in one go */
 #define REAP_BATCH	64	/* completions looked at in one go */
+#define TAKE_MAX	VRING_MAX_SIZE	/* of one queue, before others are looked at */
 #define MAX_PASSES	32	/* of a round, before other fds are looked at */
 
 /*
@@ -380,12 +381,15 @@ static void begin(struct blk_request *req, unsigned int index,
 		issue(req);
 }
 
-/* All that the ring has. */
+/*
+ * All that the ring has; if the driver refills it as fast, its turn ends, and
+ * pass() comes back to it, as the queue stays awake.
+ */
 static void take_all(unsigned int index)
 {
 	struct vring *vring = vrings[index];
 
-	for (;;) {
+	for (unsigned int i = 0; i < TAKE_MAX; i++) {
 		struct blk_request *req = take_request();
 
 		if (!req) {

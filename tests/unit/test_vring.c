@@ -285,6 +285,25 @@ START_TEST(a_batch_is_one_index_and_one_call)
 	ck_assert(!fired(vring.call_fd));
 }
 
+/*
+ * A driver may offer a head again once it is pushed, even before it is told
+ * so: as fast as it is served, for ever.
+ */
+START_TEST(a_batch_is_no_longer_than_the_ring)
+{
+	describe(&desc[0], DATA_GPA, 16, VRING_DESC_WRITE, 0);
+	for (unsigned int i = 1; i <= 3 * VRING_MAX_SIZE; i++) {
+		offer(0);
+		ck_assert_int_eq(vring_pop(&vring, &chain), 1);
+		vring_push(&vring, 0, 1);
+		ck_assert_uint_le(vring.nr_batch, SIZE);
+		ck_assert_uint_lt((uint16_t)(i - used->idx), SIZE + 1);
+	}
+	vring_publish(&vring);
+	ck_assert_uint_eq(used->idx, 3 * VRING_MAX_SIZE);
+	ck_assert_uint_eq(stats.requests, 3 * VRING_MAX_SIZE);
+}
+
 START_TEST(a_driver_may_ask_for_no_interrupts)
 {
 	pop_all(1);
@@ -525,6 +544,7 @@ int main(void)
 	tcase_add_test(tc, an_unpopped_chain_comes_again);
 	tcase_add_test(tc, a_ring_that_does_not_run_gives_nothing);
 	tcase_add_test(tc, a_batch_is_one_index_and_one_call);
+	tcase_add_test(tc, a_batch_is_no_longer_than_the_ring);
 	tcase_add_test(tc, a_driver_may_ask_for_no_interrupts);
 	tcase_add_loop_test(tc, event_index_says_when_to_call, 0,
 			    LENGTH(events));
