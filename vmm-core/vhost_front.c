@@ -344,13 +344,21 @@ int vhost_front_write_config(struct vhost_front *front, uint32_t offset,
 			     const void *data, uint32_t len)
 {
 	struct vhost_user_config config = { .offset = offset, .size = len };
+	bool ack = front_has(front, VHOST_USER_PROTOCOL_F_REPLY_ACK_BIT);
+	int err;
 
 	if (!front_has(front, VHOST_USER_PROTOCOL_F_CONFIG_BIT))
 		return 0;
-	begin(front);
+	if (front->link_fd < 0)
+		return -ENOTCONN;
 	memcpy(config.data, data, len);
-	return front_tell(front, VHOST_USER_SET_CONFIG, &config,
-			  VHOST_USER_CONFIG_HDR_BYTES + len);
+	err = vhost_user_send(front->link_fd, VHOST_USER_SET_CONFIG, &config,
+			      VHOST_USER_CONFIG_HDR_BYTES + len, NULL, 0, ack,
+			      front->timeout_ms);
+	/* The value is the guest's: a back-end may well say no to it. */
+	if (err && err != -EREMOTEIO)
+		return front_fail(front, err, "SET_CONFIG");
+	return 0;
 }
 
 /* One message of the channel.  Return: 1 taken, 0 none there, -errno. */

@@ -97,7 +97,10 @@ int vhost_front_stop(struct vhost_front *front);
 /* Fetch config space again.  Return: 1 it changed, 0 it did not, -errno. */
 int vhost_front_read_config(struct vhost_front *front);
 
-/* The driver wrote config space; offset + len <= config_bytes. */
+/*
+ * The driver wrote config space; offset + len <= config_bytes.
+ * Return: 0, also if the back-end refuses the value; -errno.
+ */
 int vhost_front_write_config(struct vhost_front *front, uint32_t offset,
 			     const void *data, uint32_t len);
 

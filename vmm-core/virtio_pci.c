@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
+#include <linux/virtio_console.h>
 #include <linux/virtio_ids.h>
 #include <unistd.h>
 
@@ -143,9 +144,32 @@ void virtio_pci_read_config(struct virtio_pci *dev, uint32_t offset,
 	memcpy(data, config + offset, len);
 }
 
+/*
+ * virtio 1.2, 5.2.4 and 5.3.4: the two fields that a driver may write, each
+ * with a feature of its own.  A back-end need not bear any other write, and
+ * the guest must not be able to end it.
+ */
+static bool config_is_writable(const struct virtio_pci *dev, uint32_t offset,
+			       uint32_t len)
+{
+	uint64_t features = dev->front.features;
+
+	if (dev->virtio_id == VIRTIO_ID_BLOCK)
+		return features >> VIRTIO_BLK_F_CONFIG_WCE & 1 && len == 1 &&
+		       offset == offsetof(struct virtio_blk_config, wce);
+	if (dev->virtio_id == VIRTIO_ID_CONSOLE)
+		return features >> VIRTIO_CONSOLE_F_EMERG_WRITE & 1 &&
+		       len == 4 &&
+		       offset == offsetof(struct virtio_console_config,
+					  emerg_wr);
+	return false;
+}
+
 void virtio_pci_write_config(struct virtio_pci *dev, uint32_t offset,
 			     const void *data, uint32_t len)
 {
+	if (!config_is_writable(dev, offset, len))
+		return;
 	virtio_pci_check(dev, vhost_front_write_config(&dev->front, offset,
 						       data, len));
 	/* What it made of it is the back-end's to say. */

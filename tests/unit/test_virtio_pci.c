@@ -401,6 +401,26 @@ START_TEST(config_space_is_the_back_ends)
 }
 END_TEST
 
+/* virtio 1.2, 5.2.4: a driver that writes what is not its to write */
+START_TEST(a_config_write_that_may_not_be_costs_nothing)
+{
+	uint64_t at = drv.bar + drv.device;
+
+	run_driver();
+	fake.ack = 1;
+	for (uint32_t i = 0; i < drv.device_bytes; i++)
+		if (i != 32)
+			store(at + i, 1, 0xff);
+	store(at + 32, 4, 0xff);
+	ck_assert_uint_eq(fake_backend_count(&fake, VHOST_USER_SET_CONFIG), 0);
+	/* This one is, but the back-end does not like the value. */
+	store(at + 32, 1, 0xff);
+	ck_assert_uint_eq(fake_backend_count(&fake, VHOST_USER_SET_CONFIG), 1);
+	ck_assert_uint_eq(load(at, 8), 0);
+	ck_assert_uint_eq(status(), RUNNING);
+}
+END_TEST
+
 START_TEST(a_config_change_interrupts_and_is_read)
 {
 	static const struct vhost_user_hdr hdr = {
@@ -896,6 +916,7 @@ static Suite *suite(void)
 	tcase_add_test(good, reset_stops_and_forgets);
 	tcase_add_test(good, registers_read_back);
 	tcase_add_test(good, config_space_is_the_back_ends);
+	tcase_add_test(good, a_config_write_that_may_not_be_costs_nothing);
 	tcase_add_test(good, a_config_change_interrupts_and_is_read);
 	tcase_add_test(good, without_msix_the_isr_tells);
 	tcase_add_test(good, pending_bits_are_in_the_bar);
