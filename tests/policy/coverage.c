@@ -106,7 +106,7 @@ static void call_count(struct coverage *coverage, const char *call)
 {
 	uint64_t args[RULE_NR_ARGS] = { 0 };
 	size_t len = strcspn(call, "(");
-	const char *at = call + len + 1;
+	const char *at = call + len + (call[len] == '(');
 	int index = rule_find(coverage, call, len);
 	char *end;
 
@@ -121,6 +121,17 @@ static void call_count(struct coverage *coverage, const char *call)
 		return;
 	coverage->outside++;
 	printf("# %s: %s", coverage->role, call);
+}
+
+/*
+ * Not "<... read resumed>", not "--- SIGSTOP ---", and not "???( <unfinished",
+ * which is a thread that was killed before strace could ask what it wants.
+ * But "--- SIGSYS" is the end by a policy, of whatever call.
+ */
+static bool is_call(const char *line)
+{
+	return (strchr(line, '(') && !strchr("<-?", line[0])) ||
+	       !strncmp(line, "--- SIGSYS", 10);
 }
 
 static void line_take(const char *line)
@@ -139,8 +150,7 @@ static void line_take(const char *line)
 		*thread = (struct thread){ .policy = policy_of_name(at + 20) };
 	else if (!strncmp(at, "seccomp(SECCOMP_SET_MODE_FILTER", 31))
 		filter_begins(thread);
-	else if (thread->policy && thread->filtered && strchr(at, '(') &&
-		 at[0] != '<' && at[0] != '-')
+	else if (thread->policy && thread->filtered && is_call(at))
 		call_count(&coverages[thread->policy - 1], at);
 }
 
