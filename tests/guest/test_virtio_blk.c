@@ -166,8 +166,8 @@ static void run(const char *scenario, const char *expected, const char *what)
 static void run_killed(void)
 {
 	pid_t disk;
-	struct vm *vm = guest_start("", disk_start(&disk));
-	bool ready = vm_wait_text(vm, "status=f\n", TIMEOUT_MS);
+	struct vm *vm = guest_start("loop", disk_start(&disk));
+	bool ready = vm_wait_text(vm, "reading\n", TIMEOUT_MS);
 
 	kill(disk, SIGKILL);
 	if (!tap_result(ready && vm_wait_event(vm, LIFE_EVENT_DEVICE_FAILED,
