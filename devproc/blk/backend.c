@@ -294,6 +294,15 @@ static void on_error(struct blk_request *req, int err)
 	complete(req, VIRTIO_BLK_S_IOERR);
 }
 
+static void on_success(struct blk_request *req)
+{
+	drop_bounce(req);
+	if (request_becomes_flush(req, image))
+		issue(req);
+	else
+		complete(req, VIRTIO_BLK_S_OK);
+}
+
 /* Reads and writes may be short: count, and go on with the rest. */
 static void on_progress(struct blk_request *req, uint32_t bytes)
 {
@@ -309,12 +318,10 @@ static void on_progress(struct blk_request *req, uint32_t bytes)
 		stats_add(&stats->bytes_written, bytes);
 	}
 	request_advance(req, bytes);
-	if (req->left > 0) {
+	if (req->left > 0)
 		issue(req);
-		return;
-	}
-	drop_bounce(req);
-	complete(req, VIRTIO_BLK_S_OK);
+	else
+		on_success(req);
 }
 
 static void on_result(struct blk_request *req, int result)
@@ -325,7 +332,7 @@ static void on_result(struct blk_request *req, int result)
 	if (result < 0)
 		on_error(req, -result);
 	else if (!moves_data)
-		complete(req, VIRTIO_BLK_S_OK);
+		on_success(req);
 	else if (result == 0)
 		/* The image has become shorter than it was at the start. */
 		on_error(req, EIO);

@@ -40,6 +40,7 @@ struct blk_image {
 	uint32_t physical_bytes;	/* what the medium prefers */
 	bool read_only;
 	bool discard;		/* DISCARD and WRITE_ZEROES are offered */
+	bool write_through;	/* the driver took no FLUSH: writes end stable */
 	char id[BLK_ID_BYTES];	/* padded with NULs */
 };
 
@@ -92,6 +93,13 @@ int request_parse(struct blk_request *req, const struct blk_image *image);
 
 /* Move data, offset and left forward by bytes that are done. */
 void request_advance(struct blk_request *req, uint64_t bytes);
+
+/*
+ * The I/O has ended well.  Return: true, it has become a flush, which must end
+ * too before the guest is told.
+ */
+bool request_becomes_flush(struct blk_request *req,
+			   const struct blk_image *image);
 
 /* Do all buffers still to do fit O_DIRECT's rules? */
 bool request_aligned(const struct blk_request *req,

@@ -35,6 +35,11 @@ static void blk_offer(uint64_t *features, uint16_t *queues)
 			     1ull << VIRTIO_BLK_F_WRITE_ZEROES;
 }
 
+static void blk_accept(uint64_t features)
+{
+	image.write_through = !(features >> VIRTIO_BLK_F_FLUSH & 1);
+}
+
 static void blk_config_read(uint8_t *space)
 {
 	uint32_t per_physical = image.physical_bytes / image.block_bytes;
@@ -149,6 +154,7 @@ static const struct vhost_ops blk_vhost_ops = {
 		    1ull << VIRTIO_BLK_F_MQ,
 	.config_bytes = CONFIG_BYTES,
 	.offer = blk_offer,
+	.accept = blk_accept,
 	.config_read = blk_config_read,
 	.queue_kick = backend_kick,
 	.queue_stop = backend_queue_stop,

@@ -177,6 +177,23 @@ int request_parse(struct blk_request *req, const struct blk_image *image)
 	}
 }
 
+bool request_becomes_flush(struct blk_request *req,
+			   const struct blk_image *image)
+{
+	bool writes = req->op == BLK_OP_WRITE || req->op == BLK_OP_ZERO ||
+		      req->op == BLK_OP_ZERO_UNMAP ||
+		      req->op == BLK_OP_ZERO_WRITE;
+
+	/*
+	 * virtio 1.2, 5.2.6.2: a write is stable once it is completed, if
+	 * FLUSH was offered and the driver did not take it.
+	 */
+	if (!writes || !image->write_through)
+		return false;
+	req->op = BLK_OP_FLUSH;
+	return true;
+}
+
 bool request_aligned(const struct blk_request *req,
 		     const struct blk_image *image)
 {

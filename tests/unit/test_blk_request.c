@@ -337,6 +337,29 @@ START_TEST(progress_moves_through_the_data)
 	ck_assert_uint_eq(request_finish(&req, VIRTIO_BLK_S_OK), 1537);
 }
 
+/* virtio 1.2, 5.2.6.2: what ends stable if the driver does not flush */
+START_TEST(without_flush_a_write_becomes_one)
+{
+	static const struct {
+		enum blk_op op;
+		bool writes;
+	} ops[] = {
+		{ BLK_OP_READ, false }, { BLK_OP_WRITE, true },
+		{ BLK_OP_FLUSH, false }, { BLK_OP_DISCARD, false },
+		{ BLK_OP_ZERO, true }, { BLK_OP_ZERO_UNMAP, true },
+		{ BLK_OP_ZERO_WRITE, true },
+	};
+
+	req.op = (uint8_t)ops[_i].op;
+	ck_assert(!request_becomes_flush(&req, &image));
+	ck_assert_int_eq(req.op, ops[_i].op);
+	image.write_through = true;
+	ck_assert(request_becomes_flush(&req, &image) == ops[_i].writes);
+	ck_assert_int_eq(req.op, ops[_i].writes ? BLK_OP_FLUSH : ops[_i].op);
+	/* Once. */
+	ck_assert(!request_becomes_flush(&req, &image));
+}
+
 START_TEST(alignment_is_of_every_span)
 {
 	static _Alignas(4096) uint8_t aligned[8192];
@@ -383,6 +406,7 @@ int main(void)
 			    LENGTH(ranges));
 	tcase_add_test(tc, two_ranges_are_one_too_many);
 	tcase_add_test(tc, progress_moves_through_the_data);
+	tcase_add_loop_test(tc, without_flush_a_write_becomes_one, 0, 7);
 	tcase_add_test(tc, alignment_is_of_every_span);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
