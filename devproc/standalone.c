@@ -165,15 +165,21 @@ static int block_signals(sigset_t *old)
 	return fd;
 }
 
-/* Tell how a child ended; it has said why itself unless it was killed. */
-static void bury(void)
+/*
+ * Tell how a child ended; it has said why itself unless it was killed.
+ * Return: false if it has not, as SIGCHLD is sent when it is stopped too.
+ */
+static bool bury(void)
 {
 	int status;
 	pid_t pid = waitpid(-1, &status, WNOHANG);
 
-	if (pid > 0 && WIFSIGNALED(status))
+	if (pid <= 0)
+		return false;
+	if (WIFSIGNALED(status))
 		log_err("process %d died of signal %d (%s)", (int)pid,
 			WTERMSIG(status), strsignal(WTERMSIG(status)));
+	return true;
 }
 
 static noreturn void end_parent(const char *path, pid_t child)
@@ -211,8 +217,8 @@ static int serve(int listener, const char *path)
 				continue;
 			if (info.ssi_signo != SIGCHLD)
 				end_parent(path, child);
-			bury();
-			child = 0;
+			if (bury())
+				child = 0;
 			continue;
 		}
 		link = accept4(listener, NULL, NULL, SOCK_CLOEXEC);

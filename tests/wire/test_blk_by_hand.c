@@ -204,6 +204,45 @@ START_TEST(front_ends_may_come_and_go)
 	end(pid);
 }
 
+/* proc(5): the pids of the children of pid, as text */
+static unsigned int count_children(pid_t pid, pid_t *last)
+{
+	char path[64];
+	unsigned int nr = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	f = fopen(path, "re");
+	ck_assert_ptr_nonnull(f);
+	while (fscanf(f, "%d", last) == 1)
+		nr++;
+	fclose(f);
+	return nr;
+}
+
+/* SIGCHLD tells of a child that is stopped, too. */
+START_TEST(a_stopped_process_still_has_the_image)
+{
+	const char *const args[] = { socket_option, image_option, NULL };
+	static struct front front;
+	pid_t pid = launch(args, -1);
+	pid_t child;
+	int other;
+
+	front_start(&front, front_connect(socket_path), NULL);
+	ck_assert_uint_eq(count_children(pid, &child), 1);
+	ck_assert_int_eq(kill(child, SIGSTOP), 0);
+	usleep(100000);
+	other = front_connect(socket_path);
+	usleep(300000);
+	ck_assert_uint_eq(count_children(pid, &child), 1);
+	ck_assert_int_eq(kill(child, SIGCONT), 0);
+	front_end(&front);
+	/* Now it is the next one's turn. */
+	use(other);
+	end(pid);
+}
+
 START_TEST(a_stale_socket_is_replaced)
 {
 	const char *const args[] = { socket_option, image_option, NULL };
@@ -262,6 +301,7 @@ int main(void)
 			    (int)(sizeof(runs) / sizeof(runs[0])));
 	tcase_add_test(tc, an_empty_image_is_refused);
 	tcase_add_test(tc, front_ends_may_come_and_go);
+	tcase_add_test(tc, a_stopped_process_still_has_the_image);
 	tcase_add_test(tc, a_stale_socket_is_replaced);
 	tcase_add_test(tc, an_image_is_used_once);
 	tcase_add_test(tc, an_inherited_socket_is_served_until_it_closes);
