@@ -2,6 +2,7 @@
 /* One line, one write: every process's log.  See ipc/log.h. */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,15 +35,28 @@ void log_set_raw(int raw)
 	log_raw = raw;
 }
 
+/*
+ * Could move the cursor, colour, or forge a line: names of files and titles
+ * of processes may have any byte.
+ */
+static bool is_control(const char *text, size_t at)
+{
+	unsigned char byte = (unsigned char)text[at];
+
+	/* U+0080 to U+009F in UTF-8; after any other byte part of a letter */
+	if (byte >= 0x80 && byte <= 0x9f)
+		return at > 0 && (unsigned char)text[at - 1] == 0xc2;
+	return byte < ' ' || byte == 0x7f;
+}
+
 /* Append to line; what does not fit is cut, room for CR LF is kept. */
 static size_t append(char *line, size_t used, const char *text)
 {
 	size_t room = LOG_LINE_MAX - 2 - used;
-	size_t len = strlen(text);
+	size_t len = 0;
 
-	if (len > room)
-		len = room;
-	memcpy(line + used, text, len);
+	for (; len < room && text[len]; len++)
+		line[used + len] = is_control(text, len) ? '?' : text[len];
 	return used + len;
 }
 

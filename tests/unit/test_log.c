@@ -63,6 +63,16 @@ START_TEST(long_lines_are_cut)
 }
 END_TEST
 
+static void say_foul(void) { log_err("%s", "a\nb\033[2Jc\r\t\177\xc2\x9bm \xc3\x9f"); }
+
+START_TEST(no_control_character_gets_out)
+{
+	log_init("p\033", LOG_LEVEL_INFO);
+	ck_assert_int_gt(capture(say_foul), 0);
+	ck_assert_str_eq(line, "p?: a?b?[2Jc???\xc2?m \xc3\x9f\n");
+}
+END_TEST
+
 START_TEST(a_storm_is_limited)
 {
 	struct log_limit limit = { 0 };
@@ -85,6 +95,7 @@ int main(void)
 
 	tcase_add_test(tcase, lines_have_their_form);
 	tcase_add_test(tcase, long_lines_are_cut);
+	tcase_add_test(tcase, no_control_character_gets_out);
 	tcase_add_test(tcase, a_storm_is_limited);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
