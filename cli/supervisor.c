@@ -166,6 +166,7 @@ static void begin(struct vm *vm)
 	int ret;
 
 	vm->reboot = false;
+	vm->killed = false;
 	vm->booted_ms = fdmsg_now_ms();
 	vm->deadline_ms = vm->booted_ms + READY_MS;
 	ret = resources_make_memory(vm, why);
