@@ -18,7 +18,7 @@ disk=$build/lab/debian-test.img
 trap 'rm -f "$disk"' EXIT
 cp --sparse=always "$image" "$disk"
 
-"$here/lab" -q -m 3072 -t 600 -d "$disk" -- \
+"$here/lab" -q -m 3072 -t 1000 -d "$disk" -- \
 	"$here/debian-in-lab" "$build" "$image"
 status=$?
 
