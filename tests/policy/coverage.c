@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * coverage EXCEPTIONS POLICY... LOG...: which alternatives of the policies were
- * used in the runs that strace saw?  TAP, one test per policy: none is unused
- * but those that EXCEPTIONS gives a reason for, and nothing outside was called.
+ * used in the runs that strace saw?  TAP: per policy, none
+ * is unused but those that EXCEPTIONS gives a reason for, and nothing outside
+ * was called.
  *
  * A log is of `strace -f -e raw='!prctl,seccomp'`.  A process is known by the
  * name it gives itself, its calls count from its seccomp() on.  VMs must have
@@ -23,6 +24,7 @@
 
 #define MAX_POLICIES	8
 #define MAX_PIDS	4194305	/* proc(5), /proc/sys/kernel/pid_max */
+#define MAX_EXCEPTIONS	32
 #define LINE_BYTES	4096
 
 struct coverage {
@@ -39,11 +41,17 @@ struct thread {
 	bool filtered;
 };
 
+static struct {
+	char *text;
+	bool names_something;
+} exceptions[MAX_EXCEPTIONS];
+static unsigned int nr_exceptions;
+
 static struct coverage coverages[MAX_POLICIES];
 static unsigned int nr_coverages;
 static struct thread threads[MAX_PIDS];
 
-/* --- the log ---------------------------------------------------------------- */
+/* --- the log ------------------------------------------------------------- */
 
 /* "blk-vda" and "blk" are of role blk; threads "vcpu0" are the core's. */
 static unsigned char policy_of_name(const char *name)
@@ -167,7 +175,7 @@ static void log_take(const char *path)
 	memset(threads, 0, sizeof(threads));
 }
 
-/* --- the verdict ------------------------------------------------------------ */
+/* --- the verdict --------------------------------------------------------- */
 
 /* The text of alternative number nr, as the policy has it. */
 static void clause_text(const struct rule *rule, unsigned int nr, char *text,
@@ -181,41 +189,74 @@ static void clause_text(const struct rule *rule, unsigned int nr, char *text,
 	snprintf(text, bytes, "%.*s", end ? (int)(end - at) : INT_MAX, at);
 }
 
-/* What is wanted is "ROLE CALL: ALTERNATIVE"; "every" there is every role. */
-static bool is_excepted(FILE *exceptions, const char *wanted)
+/* Lines "ROLE CALL: ALTERNATIVE  # reason: TEXT". */
+static void exceptions_read(const char *path)
 {
+	FILE *file = fopen(path, "re");
 	char line[LINE_BYTES];
 	char *reason;
 
-	rewind(exceptions);
-	while (fgets(line, sizeof(line), exceptions)) {
+	if (!file)
+		tap_bail_out("%s: %s", path, strerror(errno));
+	while (fgets(line, sizeof(line), file)) {
 		reason = strstr(line, "  # reason: ");
-		if (line[0] == '#' || !reason)
+		if (line[0] == '#' || line[0] == '\n')
 			continue;
-		*reason = '\0';
-		if (!strcmp(line, wanted) ||
-		    (!strncmp(line, "every ", 6) &&
-		     !strcmp(line + 6, strchr(wanted, ' ') + 1)))
-			return true;
+		if (!reason || nr_exceptions == MAX_EXCEPTIONS)
+			tap_bail_out("%s: no reason, or too many: %s", path,
+				     line);
+		exceptions[nr_exceptions++].text = strndup(line,
+							   (size_t)(reason - line));
+	}
+	fclose(file);
+}
+
+/* What is wanted is "ROLE CALL: ALTERNATIVE"; "every" there is every role. */
+static bool is_excepted(const char *wanted)
+{
+	for (unsigned int i = 0; i < nr_exceptions; i++) {
+		const char *text = exceptions[i].text;
+
+		if (strcmp(text, wanted) && (strncmp(text, "every ", 6) ||
+		    strcmp(text + 6, strchr(wanted, ' ') + 1)))
+			continue;
+		exceptions[i].names_something = true;
+		return true;
 	}
 	return false;
 }
 
+static void exceptions_judge(void)
+{
+	unsigned int stale = 0;
+
+	for (unsigned int i = 0; i < nr_exceptions; i++) {
+		if (exceptions[i].names_something)
+			continue;
+		printf("# names nothing: %s\n", exceptions[i].text);
+		stale++;
+	}
+	tap_result(!stale, "each of %u exceptions names an alternative",
+		   nr_exceptions);
+}
+
 static unsigned int rule_judge(const struct coverage *coverage,
-			       unsigned int index, FILE *exceptions)
+			       unsigned int index)
 {
 	const struct rule *rule = &coverage->rules.rules[index];
 	unsigned int nr = rule->nr_clauses ? rule->nr_clauses : 1;
 	char text[512], wanted[600];
 	unsigned int unused = 0;
+	bool excepted;
 
 	for (unsigned int i = 0; i < nr; i++) {
-		if (coverage->used[index][i])
-			continue;
 		clause_text(rule, i, text, sizeof(text));
 		snprintf(wanted, sizeof(wanted), "%s %s: %s", coverage->role,
 			 rule->name, text);
-		if (is_excepted(exceptions, wanted)) {
+		excepted = is_excepted(wanted);
+		if (coverage->used[index][i])
+			continue;
+		if (excepted) {
 			printf("# excepted: %s\n", wanted);
 			continue;
 		}
@@ -226,12 +267,12 @@ static unsigned int rule_judge(const struct coverage *coverage,
 	return unused;
 }
 
-static void judge(const struct coverage *coverage, FILE *exceptions)
+static void judge(const struct coverage *coverage)
 {
 	unsigned int unused = 0;
 
 	for (unsigned int i = 0; i < coverage->rules.nr_rules; i++)
-		unused += rule_judge(coverage, i, exceptions);
+		unused += rule_judge(coverage, i);
 	tap_result(!unused, "%s: each alternative of %u allowed calls was used",
 	       coverage->role, coverage->rules.nr_rules);
 	tap_result(coverage->calls && !coverage->outside,
@@ -255,20 +296,17 @@ static void policy_add(const char *path)
 
 int main(int argc, char **argv)
 {
-	FILE *exceptions;
 	int first_log = 2;
 
 	if (argc < 4)
 		tap_bail_out("usage: coverage EXCEPTIONS POLICY... LOG...");
-	exceptions = fopen(argv[1], "re");
-	if (!exceptions)
-		tap_bail_out("%s: %s", argv[1], strerror(errno));
+	exceptions_read(argv[1]);
 	while (first_log < argc && strstr(argv[first_log], ".policy"))
 		policy_add(argv[first_log++]);
 	for (int i = first_log; i < argc; i++)
 		log_take(argv[i]);
 	for (unsigned int i = 0; i < nr_coverages; i++)
-		judge(&coverages[i], exceptions);
-	fclose(exceptions);
+		judge(&coverages[i]);
+	exceptions_judge();
 	return tap_end();
 }

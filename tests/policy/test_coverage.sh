@@ -73,7 +73,7 @@ CONF
 
 # Its vCPUs wait for the guest to be loaded while the policy is in force.
 # Stopped and continued there, as by a shell or a debugger, they wait again.
-watch vm -e inject=pread64:delay_enter=400ms:when=1 \
+watch vm -e inject=pread64:delay_enter=800ms:when=1 \
 	"$build/bulkhead" run "$scratch/vm.conf" &
 watcher=$!
 for ((i = 0; i < 1000; i++)); do
