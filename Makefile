@@ -177,7 +177,7 @@ endef
 
 CHECK := -lcheck -lsubunit -lm -lrt
 
-$(eval $(call test,tests/unit/test_fdmsg,tests/unit/test_fdmsg.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_fdmsg,tests/unit/test_fdmsg.c ipc/fdmsg.c ipc/vhost_user.c ipc/log.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_life,tests/unit/test_life.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_log,tests/unit/test_log.c ipc/log.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_config,tests/unit/test_config.c $(CLI_CONFIG),-linih $(CHECK)))

@@ -244,6 +244,14 @@ int vhost_user_send(int sock, enum vhost_user_request request,
 	return ack ? -EREMOTEIO : 0;
 }
 
+/* For a wait within a message; at least 1, as 0 is not to wait at all. */
+static int time_left(long long deadline_ms)
+{
+	long long left_ms = deadline_ms - fdmsg_now_ms();
+
+	return left_ms > 1 ? (int)left_ms : 1;
+}
+
 int vhost_user_recv_reply(int sock, enum vhost_user_request request,
 			  void *payload, size_t size_min, size_t size_max,
 			  int *fd, int timeout_ms)
@@ -262,12 +270,10 @@ int vhost_user_recv_reply(int sock, enum vhost_user_request request,
 		return (int)got;
 	if (got == 0)
 		return -EPIPE;
-	timeout_ms = (int)(deadline_ms - fdmsg_now_ms());
-	if (timeout_ms < 1)
-		timeout_ms = 1;
 	if ((size_t)got < sizeof(hdr))
 		err = fdmsg_recv_exact(sock, (char *)&hdr + got,
-				       sizeof(hdr) - (size_t)got, timeout_ms);
+				       sizeof(hdr) - (size_t)got,
+				       time_left(deadline_ms));
 	if (!err && (hdr.request != request || hdr.size < size_min ||
 		     hdr.size > size_max ||
 		     (hdr.flags & VHOST_USER_VERSION_MASK) !=
@@ -275,7 +281,8 @@ int vhost_user_recv_reply(int sock, enum vhost_user_request request,
 		     !(hdr.flags & VHOST_USER_REPLY_MASK)))
 		err = -EPROTO;
 	if (!err && hdr.size)
-		err = fdmsg_recv_exact(sock, payload, hdr.size, timeout_ms);
+		err = fdmsg_recv_exact(sock, payload, hdr.size,
+				       time_left(deadline_ms));
 	if (err && nr_fds) {
 		fdmsg_close_all(fd, nr_fds);
 		*fd = -1;

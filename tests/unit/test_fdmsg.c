@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ipc/fdmsg.c: fds arrive once, close-on-exec, or not at all. */
+/* ipc/fdmsg.c: fds arrive once, close-on-exec, or not at all; deadlines. */
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "ipc/fdmsg.h"
+#include "ipc/vhost_user.h"
 
 static int pair[2];
 
@@ -130,6 +132,39 @@ START_TEST(deadlines_hold)
 }
 END_TEST
 
+/* The header's rest comes late, and its payload never. */
+static void *answer_in_drops(void *unused)
+{
+	static const struct vhost_user_hdr hdr = {
+		VHOST_USER_GET_FEATURES,
+		VHOST_USER_VERSION | VHOST_USER_REPLY_MASK, 8,
+	};
+
+	ck_assert_int_eq(fdmsg_send(pair[0], &hdr, 6, NULL, 0, 50), 0);
+	usleep(1400000);
+	ck_assert_int_eq(fdmsg_send(pair[0], (const char *)&hdr + 6, 6, NULL,
+				    0, 50), 0);
+	return unused;
+}
+
+START_TEST(a_reply_has_one_deadline)
+{
+	long long start = fdmsg_now_ms();
+	pthread_t peer;
+	uint64_t features;
+
+	make_pair(SOCK_STREAM);
+	ck_assert_int_eq(pthread_create(&peer, NULL, answer_in_drops, NULL),
+			 0);
+	ck_assert_int_eq(vhost_user_recv_reply(pair[1],
+			 VHOST_USER_GET_FEATURES, &features, sizeof(features),
+			 sizeof(features), NULL, 1500), -ETIMEDOUT);
+	ck_assert_int_ge(fdmsg_now_ms() - start, 1499);
+	ck_assert_int_lt(fdmsg_now_ms() - start, 2700);
+	pthread_join(peer, NULL);
+}
+END_TEST
+
 START_TEST(a_full_stream_times_out)
 {
 	static char megabyte[1 << 20];
@@ -165,6 +200,7 @@ int main(void)
 	tcase_add_test(tcase, credentials_are_not_taken_for_fds);
 	tcase_add_test(tcase, a_cut_datagram_is_refused);
 	tcase_add_test(tcase, deadlines_hold);
+	tcase_add_test(tcase, a_reply_has_one_deadline);
 	tcase_add_test(tcase, a_full_stream_times_out);
 	tcase_add_test(tcase, a_closed_peer_is_told_apart);
 	suite_add_tcase(suite, tcase);
