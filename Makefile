@@ -181,6 +181,7 @@ $(eval $(call test,tests/unit/test_fdmsg,tests/unit/test_fdmsg.c ipc/fdmsg.c ipc
 $(eval $(call test,tests/unit/test_life,tests/unit/test_life.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_log,tests/unit/test_log.c ipc/log.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_config,tests/unit/test_config.c $(CLI_CONFIG),-linih $(CHECK)))
+$(eval $(call test,tests/unit/test_client,tests/unit/test_client.c cli/client.c cli/runtime_dir.c $(CLI_CONFIG) ipc/log.c ipc/fdmsg.c,-linih -ljansson $(CHECK)))
 $(eval $(call test,tests/cli/talk,tests/cli/talk.c,))
 $(eval $(call test,tests/unit/test_child_log,tests/unit/test_child_log.c cli/child_log.c cli/loop.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_guest_mem,tests/unit/test_guest_mem.c devproc/guest_mem.c devproc/peer_file.c,$(CHECK)))

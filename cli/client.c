@@ -2,6 +2,7 @@
 /* Talk to the supervisor of a running VM; see cli/client.h. */
 #include <dirent.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,18 +18,38 @@
 
 #define REPLY_MAX	(1u << 20)	/* bytes; 32 processes take 8 KiB */
 
+/*
+ * Whoever makes the folder in /tmp first could answer in our VMs' names, and
+ * what he says reaches our terminal.  Root may look at everybody's.
+ */
+static bool peer_is_trusted(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	return geteuid() == 0 ||
+	       (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
+		(peer.uid == 0 || peer.uid == geteuid()));
+}
+
 static int connect_to(const char *path)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* unix(7): for how long connect() waits for room in the backlog */
+	const struct timeval limit = { .tv_sec = CLIENT_REPLY_MS / 1000 };
+	int fd = socket(AF_UNIX, SOCK_STREAM 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+| SOCK_CLOEXEC, 0);
 	int ret;
 
 	if (fd < 0)
 		return -errno;
 	strcpy(addr.sun_path, path);
-	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0)
+	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
+		ret = errno == EAGAIN ? -ETIMEDOUT : -errno;
+	else if (!peer_is_trusted(fd))
+		ret = -EPERM;
+	else
 		return fd;
-	ret = -errno;
 	close(fd);
 	return ret;
 }
@@ -59,6 +80,10 @@ int client_connect(const char *vm, struct client_conn *conn,
 		snprintf(why, CLIENT_WHY_MAX,
 			 "no VM named '%.40s' is running; 'bulkhead ps' lists those that are",
 			 vm);
+	else if (ret == -EPERM)
+		snprintf(why, CLIENT_WHY_MAX,
+			 "%s: another user listens there; set BULKHEAD_RUNTIME_DIR to a folder of your own",
+			 path);
 	else
 		snprintf(why, CLIENT_WHY_MAX, "%s: cannot connect: %s", path,
 			 strerror(-ret));
