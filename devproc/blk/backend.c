@@ -25,7 +25,7 @@
 
 #define SQ_ENTRIES	256	/* submitted in one go */
 #define REAP_BATCH	64	/* completions looked at in one go */
-#define TAKE_MAX	VRING_MAX_SIZE	/* of one queue, before others are looked at */
+#define TAKE_MAX	256	/* of one queue, before others are looked at */
 #define MAX_PASSES	32	/* of a round, before other fds are looked at */
 
 /*
