@@ -37,12 +37,12 @@ static int connect_to(const char *path)
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	/* unix(7): for how long connect() waits for room in the backlog */
 	const struct timeval limit = { .tv_sec = CLIENT_REPLY_MS / 1000 };
-	int fd = socket(AF_UNIX, SOCK_STREAM 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-| SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int ret;
 
 	if (fd < 0)
 		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	strcpy(addr.sun_path, path);
 	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
 		ret = errno == EAGAIN ? -ETIMEDOUT : -errno;
