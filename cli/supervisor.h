@@ -70,6 +70,7 @@ struct child {
 	struct watch life;
 	struct watch log_pipe;
 	struct child_log log;
+	struct log_limit events;	/* of the core */
 	char last_words[LIFE_TEXT_MAX];	/* LIFE_FAILED */
 };
 
