@@ -17,6 +17,7 @@
 #include <linux/falloc.h>
 #include <linux/virtio_blk.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "devproc/blk/blk.h"
 #include "devproc/blk/image_ring.h"
@@ -46,7 +47,8 @@ static const struct blk_image *image;
  * Last freed, first taken: what is warm in the cache stays so.  Those that
  * no load has needed so far have never been touched and take no memory.
  */
-static struct blk_request requests[BLK_MAX_REQUESTS];
+static struct blk_request requests[BLK_MAX_REQUESTS]
+	__attribute__((aligned(4096)));
 static struct blk_request *free_requests;
 static unsigned int nr_touched;
 
@@ -537,5 +539,11 @@ int backend_start(void)
 int backend_open(const struct blk_image *blk_image)
 {
 	image = blk_image;
+	/*
+	 * No huge page for the sake of one request.  A kernel without huge
+	 * pages refuses, and has none to give.
+	 */
+	(void)madvise(requests, sizeof(requests), MADV_NOHUGEPAGE);
+	(void)madvise(bounce, sizeof(bounce), MADV_NOHUGEPAGE);
 	return image_ring_open(&ring, SQ_ENTRIES, BLK_MAX_REQUESTS);
 }
