@@ -29,10 +29,11 @@ int regchan_read(int fd, struct regchan_request *req, uint32_t *value,
 		struct regchan_reply reply;
 		ssize_t got;
 
-		got = fdmsg_recv(fd, &reply, sizeof(reply), NULL, NULL,
-				 left > 0 ? (int)left : 0);
-		if (got == -EAGAIN)
+		/* Also if late replies never cease to come. */
+		if (left <= 0)
 			return -ETIMEDOUT;
+		got = fdmsg_recv(fd, &reply, sizeof(reply), NULL, NULL,
+				 (int)left);
 		if (got < 0)
 			return (int)got;
 		if (got == 0)

@@ -206,6 +206,23 @@ START_TEST(a_silent_device_costs_its_deadline)
 }
 END_TEST
 
+/* Late replies may come faster than the core takes them, and for ever. */
+START_TEST(a_deadline_holds_while_late_replies_come)
+{
+	static const struct regchan_reply late = { .seq = 6 };
+	struct regchan_request req = { .seq = 7, .size = 1 };
+	struct regchan_reply left;
+	uint32_t value;
+
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(fdmsg_send(device_fd, &late, sizeof(late),
+					    NULL, 0, 0), 0);
+	ck_assert_int_eq(regchan_read(core_fd, &req, &value, 0), -ETIMEDOUT);
+	ck_assert_int_eq(fdmsg_recv(core_fd, &left, sizeof(left), NULL, NULL,
+				    0), sizeof(left));
+}
+END_TEST
+
 START_TEST(a_full_channel_costs_the_deadline_of_a_post)
 {
 	struct regchan_request req = { .op = REGCHAN_WRITE, .size = 1 };
@@ -255,6 +272,7 @@ int main(void)
 	tcase_add_test(tcase, a_reply_to_nothing_is_refused);
 	tcase_add_test(tcase, a_reply_of_a_wrong_shape_is_refused);
 	tcase_add_test(tcase, a_silent_device_costs_its_deadline);
+	tcase_add_test(tcase, a_deadline_holds_while_late_replies_come);
 	tcase_add_test(tcase, a_full_channel_costs_the_deadline_of_a_post);
 	tcase_add_loop_test(tcase, a_closed_peer_is_told_apart, 0, 2);
 	suite_add_tcase(suite, tcase);
