@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One line, one write: every process's log.  See ipc/log.h. */
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "ipc/log.h"
 
 #define LOG_OUT_FD	2
+#define STUCK_MS	200
 
 static const char *log_prefix;
 static enum log_level log_max_level = LOG_LEVEL_INFO;
@@ -60,6 +62,24 @@ static size_t append(char *line, size_t used, const char *text)
 	return used + len;
 }
 
+/*
+ * Whether LOG_OUT_FD takes a line: a pipe that is writable has room for
+ * PIPE_BUF bytes.  A supervisor waits once for who stops reading, and then
+ * not until he has read on; a device never waits.
+ */
+static bool may_write(void)
+{
+	static _Atomic bool stuck;
+	const struct timespec patience = {
+		.tv_nsec = stuck || !log_prefix ? 0 : STUCK_MS * 1000000,
+	};
+	struct pollfd pfd = { .fd = LOG_OUT_FD, .events = POLLOUT };
+
+	/* ppoll(), as policies have no poll(); an error is the write's to tell */
+	stuck = ppoll(&pfd, 1, &patience, NULL) == 0;
+	return !stuck;
+}
+
 /* line has room for two more bytes. */
 static void put_line(char *line, size_t used)
 {
@@ -68,7 +88,9 @@ static void put_line(char *line, size_t used)
 	if (log_raw)
 		line[used++] = '\r';
 	line[used++] = '\n';
-	/* A log that nobody reads, or that is full, must not stop a device. */
+	/* A log that nobody reads, or that is full, must not stop a VM. */
+	if (!may_write())
+		return;
 	written = write(LOG_OUT_FD, line, used);
 	(void)written;
 }

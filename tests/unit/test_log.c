@@ -2,6 +2,7 @@
 /* ipc/log.c: one line, one write, never longer than promised. */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -86,6 +87,33 @@ START_TEST(a_storm_is_limited)
 }
 END_TEST
 
+/* Somebody stopped reading; nothing else may stop with him. */
+START_TEST(a_pipe_that_nobody_reads_stops_nobody)
+{
+	static char filler[1 << 20];
+	int saved = dup(2);
+	int ends[2];
+
+	log_init("p", LOG_LEVEL_INFO);
+	ck_assert_int_eq(pipe(ends), 0);
+	ck_assert_int_eq(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+	while (write(ends[1], filler, sizeof(filler)) > 0)
+		;
+	ck_assert_int_eq(fcntl(ends[1], F_SETFL, 0), 0);
+	dup2(ends[1], 2);
+	for (int i = 0; i < 1000; i++)
+		say_hello();
+	/* Somebody reads on. */
+	ck_assert_int_eq(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+	while (read(ends[0], filler, sizeof(filler)) > 0)
+		;
+	say_hello();
+	dup2(saved, 2);
+	ck_assert_int_gt(read(ends[0], filler, sizeof(filler)), 0);
+	ck_assert_ptr_nonnull(strstr(filler, "hello"));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("log");
@@ -97,6 +125,7 @@ int main(void)
 	tcase_add_test(tcase, long_lines_are_cut);
 	tcase_add_test(tcase, no_control_character_gets_out);
 	tcase_add_test(tcase, a_storm_is_limited);
+	tcase_add_test(tcase, a_pipe_that_nobody_reads_stops_nobody);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
