@@ -44,8 +44,12 @@ static void on_kick(struct loop_source *source, uint32_t events)
 	struct queue *queue = &queues[source->index];
 
 	/* A kick fd that only reports errors would keep the loop awake. */
-	if (events & (EPOLLERR | EPOLLHUP))
+	if (events & (EPOLLERR | EPOLLHUP)) {
+		int fd = source->fd;
+
 		loop_remove(source);
+		close(fd);
+	}
 	stats_add(&queue->vring.stats->kicks, 1);
 	if (queue->vring.running)
 		ops->queue_kick(source->index, &queue->vring);

@@ -111,9 +111,6 @@ void vring_stop(struct vring *vring);
 /* Interrupt the guest, needed or not. */
 void vring_call(struct vring *vring);
 
-/* Interrupt the guest, needed or not. */
-void vring_call(struct vring *vring);
-
 /* The driver broke a rule (logged with the reason): no more pops. */
 void vring_break(struct vring *vring, const char *reason);
 

@@ -98,11 +98,16 @@ static uint64_t control_read(void *opaque, uint64_t offset, unsigned int size)
 /* ACPI, 4.8.3.2.1: SLP_EN starts the transition to SLP_TYP. */
 static void sleep_enter(unsigned int type)
 {
+	int allowed;
+
 	if (type == SLEEP_TYPE_S5) {
 		report_event(LIFE_EVENT_POWEROFF, 0, "guest powered off");
 		_exit(EXIT_SUCCESS);
 	}
-	if (log_allowed(&pm.log_limit, 4))
+	pthread_mutex_lock(&pm.lock);
+	allowed = log_allowed(&pm.log_limit, 4);
+	pthread_mutex_unlock(&pm.lock);
+	if (allowed)
 		log_warn("guest asks for sleep type %u, which this machine does not have",
 			 type);
 }
