@@ -2,7 +2,8 @@
 /*
  * One line per event, one write(2) per line, to fd 2: the supervisor's
  * standard error, or the pipe that it reads for its children; lines that nobody
- * takes are lost.  No allocation; lines longer than LOG_LINE_MAX are cut, control characters become '?'.
+ * takes are lost.  No allocation.  Lines longer than LOG_LINE_MAX are cut,
+ * control characters become '?'.
  */
 #ifndef IPC_LOG_H
 #define IPC_LOG_H
