@@ -285,6 +285,7 @@ static int next_head(struct vring *vring, uint16_t *head,
 	uint16_t guest_head;
 
 	if (vring->next_again < vring->nr_again) {
+		vring->took_again = true;
 		*head = vring->again[vring->next_again++];
 		return 1;
 	}
@@ -307,6 +308,7 @@ static int next_head(struct vring *vring, uint16_t *head,
 		return -EPROTO;
 	}
 	vring->last_avail++;
+	vring->took_again = false;
 	*head = guest_head;
 	return 1;
 }
@@ -350,8 +352,7 @@ void vring_unpop(struct vring *vring, uint16_t head)
 	inflight_untaken(&vring->inflight, head);
 	vring->in_flight--;
 	stats_add(&vring->stats->in_flight, -1ull);
-	if (vring->next_again > 0 &&
-	    vring->again[vring->next_again - 1] == head)
+	if (vring->took_again)
 		vring->next_again--;
 	else
 		vring->last_avail--;

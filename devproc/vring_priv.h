@@ -89,6 +89,7 @@ struct vring {
 	uint16_t again[VRING_MAX_SIZE];
 	unsigned int nr_again;
 	unsigned int next_again;
+	bool took_again;	/* the last pop was of one of them */
 
 	struct stats_queue *stats;
 	struct log_limit log_limit;

@@ -424,6 +424,16 @@ START_TEST(left_over_requests_come_first)
 	ck_assert_uint_eq(chain.head, 2);
 	ck_assert_int_eq(vring_pop(&vring, &chain), 0);
 	ck_assert_uint_eq(vring.last_avail, 4);
+
+	/* The last left over one ends, and its head comes in the ring again. */
+	vring_push(&vring, 6, 0);
+	offer(6);
+	ck_assert_int_eq(vring_pop(&vring, &chain), 1);
+	vring_unpop(&vring, 6);
+	ck_assert_uint_eq(vring.last_avail, 4);
+	ck_assert_int_eq(vring_pop(&vring, &chain), 1);
+	ck_assert_uint_eq(vring.last_avail, 5);
+	ck_assert_int_eq(vring_pop(&vring, &chain), 0);
 }
 
 /* --- what is wrong -------------------------------------------------------- */
