@@ -27,7 +27,7 @@
 #define CONFIG_BYTES	60
 #define NR_QUEUES	2
 #define DEADLINE_MS	150	/* instead of 5 s */
-#define SLACK_MS	1000	/* a loaded machine */
+#define SLACK_MS	5000	/* a loaded machine; without a deadline it is for ever */
 
 #define VERSION_1	(1ull << VIRTIO_F_VERSION_1)
 #define PROTOCOL	(1ull << VHOST_USER_F_PROTOCOL_FEATURES_BIT)
@@ -578,7 +578,7 @@ START_TEST(a_flood_does_not_drown_the_core)
 	}
 	self.stop = true;
 	pthread_join(self.thread, NULL);
-	ck_assert_int_le(fdmsg_now_ms() - begin_ms, 10 * SLACK_MS);
+	ck_assert_int_le(fdmsg_now_ms() - begin_ms, 2 * SLACK_MS);
 	fake_backend_end(&fake);
 }
 END_TEST
@@ -623,6 +623,8 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(good, setup, NULL);
 	tcase_add_checked_fixture(bad, setup, NULL);
 	tcase_add_checked_fixture(back, setup, NULL);
+	tcase_set_timeout(good, 30);
+	tcase_set_timeout(bad, 30);
 	tcase_set_timeout(back, 30);
 	tcase_add_test(good, the_order_is_the_one_of_the_specification);
 	tcase_add_test(good, the_back_end_is_told_what_is_true);
