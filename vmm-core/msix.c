@@ -19,23 +19,24 @@
 #define WORD_DATA	(PCI_MSIX_ENTRY_DATA / 4)
 #define WORD_CTRL	(PCI_MSIX_ENTRY_VECTOR_CTRL / 4)
 
-/*
- * The back-end holds these eventfds too, but none of Bulkhead's devices has
- * a system call to make them blocking, so a read here never waits.
- */
-static bool drain(int event_fd)
-{
-	uint64_t count;
-
-	return read(event_fd, &count, sizeof(count)) == sizeof(count);
-}
-
 static bool is_signalled(int event_fd)
 {
 	const struct timespec at_once = { 0 };
 	struct pollfd pfd = { .fd = event_fd, .events = POLLIN };
 
 	return ppoll(&pfd, 1, &at_once, NULL) > 0 && pfd.revents & POLLIN;
+}
+
+/*
+ * The back-end holds these eventfds too.  None of Bulkhead's devices has a
+ * system call to make them blocking, but a foreign back-end may have.
+ */
+bool msix_drain(int event_fd)
+{
+	uint64_t count;
+
+	return is_signalled(event_fd) &&
+	       read(event_fd, &count, sizeof(count)) == sizeof(count);
 }
 
 static bool can_fire(const struct msix *msix, unsigned int vector)
@@ -201,7 +202,7 @@ uint16_t msix_bind(struct msix *msix, unsigned int source, uint16_t vector)
 	}
 	/* What was signalled while nothing was mapped has been of no use. */
 	if (s->vector == MSIX_NO_VECTOR)
-		drain(s->event_fd);
+		msix_drain(s->event_fd);
 	s->vector = vector;
 	update_source(msix, s);
 	return vector;
@@ -211,7 +212,7 @@ void msix_unbind_all(struct msix *msix)
 {
 	for (unsigned int i = 0; i < msix->nr_sources; i++) {
 		msix_bind(msix, i, MSIX_NO_VECTOR);
-		drain(msix->source[i].event_fd);
+		msix_drain(msix->source[i].event_fd);
 	}
 }
 
@@ -222,6 +223,6 @@ bool msix_take_unsent(struct msix *msix, unsigned int nr)
 	if (msix->enabled)
 		return false;
 	for (unsigned int i = 0; i < nr; i++)
-		any |= drain(msix->source[i].event_fd);
+		any |= msix_drain(msix->source[i].event_fd);
 	return any;
 }

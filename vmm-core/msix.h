@@ -68,6 +68,9 @@ uint16_t msix_bind(struct msix *msix, unsigned int source, uint16_t vector);
 /* All sources to MSIX_NO_VECTOR, nothing pending; the table stays. */
 void msix_unbind_all(struct msix *msix);
 
+/* Forget what event_fd counted, without waiting.  Return: was there any? */
+bool msix_drain(int event_fd);
+
 /* MSI-X off: was one of the sources [0, nr) signalled since last asked? */
 bool msix_take_unsent(struct msix *msix, unsigned int nr);
 

@@ -78,21 +78,13 @@ void virtio_pci_set_queue_defaults(struct virtio_pci *dev)
 	}
 }
 
-/* Forget what an eventfd counted, which is non-blocking.  Was there any? */
-static bool drain(int event_fd)
-{
-	uint64_t count;
-
-	return read(event_fd, &count, sizeof(count)) == sizeof(count);
-}
-
 void virtio_pci_reset(struct virtio_pci *dev)
 {
 	virtio_pci_check(dev, vhost_front_stop(&dev->front));
 	/* virtio 1.2, 2.4.1 and 4.1.4.3.1: all as after power-on */
 	msix_unbind_all(&dev->msix);
 	virtio_pci_set_queue_defaults(dev);
-	drain(dev->front.err_fd);
+	msix_drain(dev->front.err_fd);
 	dev->device_feature_select = 0;
 	dev->driver_feature_select = 0;
 	dev->driver_features = 0;
@@ -196,6 +188,7 @@ void virtio_pci_act_on(struct virtio_pci *dev, unsigned int events)
 		}
 	}
 	/* A reset in between has taken it back. */
-	if (events & VIRTIO_PCI_EVENT_ERR_MASK && drain(dev->front.err_fd))
+	if (events & VIRTIO_PCI_EVENT_ERR_MASK &&
+	    msix_drain(dev->front.err_fd))
 		virtio_pci_needs_reset(dev, "its process found a broken ring");
 }

@@ -7,6 +7,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_pci.h>
@@ -417,6 +418,23 @@ START_TEST(a_config_write_that_may_not_be_costs_nothing)
 	store(at + 32, 1, 0xff);
 	ck_assert_uint_eq(fake_backend_count(&fake, VHOST_USER_SET_CONFIG), 1);
 	ck_assert_uint_eq(load(at, 8), 0);
+	ck_assert_uint_eq(status(), RUNNING);
+}
+END_TEST
+
+/* The back-end has these eventfds too; a foreign one can make them wait. */
+START_TEST(a_back_end_cannot_make_a_vcpu_wait)
+{
+	run_driver();
+	for (unsigned int i = 0; i < NR_QUEUES; i++) {
+		ck_assert_int_eq(fcntl(fake.ring[i].err_fd, F_SETFL, 0), 0);
+		ck_assert_int_eq(fcntl(fake.ring[i].call_fd, F_SETFL, 0), 0);
+		ck_assert_int_eq(fcntl(fake.ring[i].kick_fd, F_SETFL, 0), 0);
+	}
+	main_loop();
+	set(VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	ck_assert_uint_eq(status(), 0);
+	run_driver();
 	ck_assert_uint_eq(status(), RUNNING);
 }
 END_TEST
@@ -918,6 +936,7 @@ static Suite *suite(void)
 	tcase_add_test(good, config_space_is_the_back_ends);
 	tcase_add_test(good, a_config_write_that_may_not_be_costs_nothing);
 	tcase_add_test(good, a_config_change_interrupts_and_is_read);
+	tcase_add_test(good, a_back_end_cannot_make_a_vcpu_wait);
 	tcase_add_test(good, without_msix_the_isr_tells);
 	tcase_add_test(good, pending_bits_are_in_the_bar);
 	tcase_add_test(good, doorbells_move_with_the_bar);
