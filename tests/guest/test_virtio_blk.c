@@ -217,6 +217,8 @@ int main(void)
 	run("basic", BASIC "status=0\ndone\n",
 	    "enumeration, read, write, flush and an error, by MSI-X");
 	run("move", MOVED, "the BAR moves under a running driver");
+	run("mask", BASIC "early=0\nlate=1\nstatus=0\ndone\n",
+	    "a masked vector pends until the mask goes, or until a reset");
 	run("misbehave", BASIC "status=4b\nstatus=f\nread=0\nsame=1\n"
 	    "status=0\ndone\n", "a bad queue needs a reset, and no more");
 	run_killed();
