@@ -53,7 +53,7 @@ CORE := vmm-core/main.c vmm-core/report.c \
 	vmm-core/exit_report.c vmm-core/bus.c vmm-core/irq.c \
 	vmm-core/load.c vmm-core/load_bzimage.c vmm-core/load_elf.c vmm-core/boot.c \
 	vmm-core/acpi.c vmm-core/acpi_pm.c vmm-core/pvpanic.c \
-	vmm-core/serial_link.c \
+	vmm-core/serial_link.c vmm-core/uart_shadow.c vmm-core/relink.c \
 	vmm-core/pci.c vmm-core/pci_bar.c vmm-core/msix.c \
 	vmm-core/virtio_pci.c vmm-core/virtio_pci_regs.c vmm-core/virtio_pci_bus.c \
 	vmm-core/vhost_front.c vmm-core/vhost_front_replay.c \
@@ -81,7 +81,7 @@ CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
 CLI_SUPERVISOR := cli/supervisor.c cli/signals.c cli/title.c cli/loop.c \
 	cli/runtime_dir.c cli/resources.c cli/memory.c cli/image.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
-	cli/children.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
+	cli/children.c cli/rebirth.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
 	cli/control_commands.c
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
 	cli/doctor_jail.c cli/doctor_host.c
@@ -239,7 +239,7 @@ $(O)/tests/perf/first_byte.guest: tests/perf/first_byte.S tests/guest/guest.lds 
 
 # $(call guest,NAME,SOURCES): $(O)/tests/guest/NAME.guest
 define guest
-$(O)/tests/guest/$(1).guest: $(2) tests/guest/guest.lds tests/guest/lib.h vmm-core/layout.h
+$(O)/tests/guest/$(1).guest: $(2) tests/guest/guest.lds tests/guest/lib.h tests/guest/virtio.h vmm-core/layout.h
 	$$(call say,GUEST,$$@)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(GUEST_FLAGS) -o $$@ $(2)
@@ -250,7 +250,8 @@ GUEST_LIB := tests/guest/start.S tests/guest/lib.c
 $(eval $(call guest,first,tests/guest/first.S))
 $(eval $(call guest,exits,tests/guest/exits.c $(GUEST_LIB)))
 $(eval $(call guest,smp,tests/guest/smp.c $(GUEST_LIB)))
-$(eval $(call guest,virtio_blk,tests/guest/virtio_blk.c $(GUEST_LIB)))
+$(eval $(call guest,virtio_blk,tests/guest/virtio_blk.c tests/guest/virtio.c $(GUEST_LIB)))
+$(eval $(call guest,blk_storm,tests/guest/blk_storm.c tests/guest/virtio.c $(GUEST_LIB)))
 
 GUEST_TEST := tests/guest/harness.c tests/tap.c ipc/log.c ipc/fdmsg.c ipc/life.c \
 	ipc/regchan.c
@@ -263,7 +264,7 @@ $(O)/tests/guest/test_exits $(O)/tests/guest/test_smp $(O)/tests/guest/test_virt
 PCI := vmm-core/pci.c vmm-core/pci_bar.c vmm-core/bus.c
 FRONT := vmm-core/vhost_front.c vmm-core/vhost_front_replay.c ipc/vhost_user.c
 VIRTIO := vmm-core/msix.c vmm-core/virtio_pci.c vmm-core/virtio_pci_regs.c \
-	vmm-core/virtio_pci_bus.c vmm-core/guest_mem.c $(PCI) $(FRONT)
+	vmm-core/virtio_pci_bus.c vmm-core/guest_mem.c vmm-core/relink.c $(PCI) $(FRONT)
 
 $(eval $(call test,tests/unit/test_pci,tests/unit/test_pci.c $(PCI) ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_msix,tests/unit/test_msix.c tests/unit/fake_kvm.c vmm-core/msix.c ipc/log.c ipc/fdmsg.c,$(CHECK)))

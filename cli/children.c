@@ -248,6 +248,7 @@ static void bury(struct child *child, siginfo_t *info)
 	close_channels(child);
 	if (child->birth.pidfd >= 0)
 		birth_reap(&child->birth, info, 0);
+	close_fd(&child->birth.stage_fd);
 	child->birth.pid = -1;
 	set_state(child, CHILD_UNBORN);
 }
@@ -284,7 +285,8 @@ static void take_causes(struct child *child)
 	if (vm->state == VM_ENDING)
 		return;
 	if (child != &vm->core) {
-		if (!died_badly(child, 0) &&
+		/* An end that was asked for has no other cause. */
+		if (child->state != CHILD_STOPPING && !died_badly(child, 0) &&
 		    child_is_dead(&vm->core, CORE_GRACE_MS))
 			child_take_death(&vm->core);
 		return;
@@ -294,10 +296,20 @@ static void take_causes(struct child *child)
 			child_take_death(other);
 }
 
+/* Its own words: whatever it wrote there is no more than a number to print. */
+static uint64_t count_in_flight(const struct stats_page *page)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < STATS_MAX_QUEUES; i++)
+		sum += page->queue[i].in_flight;
+	return sum;
+}
+
 /* Hear its last words first, then say what happened. */
 void child_take_death(struct child *child)
 {
-	char how[DEATH_TEXT_MAX];
+	char how[VM_WHY_MAX];
 	struct stats_page page;
 	siginfo_t info = { 0 };
 	bool has_page;
@@ -307,8 +319,14 @@ void child_take_death(struct child *child)
 	if (!child_alive(child))
 		return;
 	child_log_read(child, true);
+	/* It may have died on the way to its program. */
+	if (child->birth.stage_fd >= 0 && child_wait_exec(child, how)) {
+		vm_child_died(child, child->birth.why, &info);
+		return;
+	}
 	has_page = pread(child->stats_fd, &page, sizeof(page), 0) ==
 		   sizeof(page);
+	child->left_in_flight = has_page ? count_in_flight(&page) : 0;
 	bury(child, &info);
 	death_describe(&info, has_page ? &page.last_word : NULL, how,
 		       sizeof(how));

@@ -15,6 +15,8 @@
 
 #define DEFAULT_MEMORY_BYTES	(512ull << 20)
 #define DEFAULT_STOP_MS		30000
+#define DEFAULT_RESTARTS	10
+#define DEFAULT_HEARTBEAT_MS	3000
 #define DEFAULT_MAX_QUEUES	4	/* more rarely pay, and cost memory */
 
 static enum life_role role_of(enum config_kind kind)
@@ -88,6 +90,7 @@ static int add_device(struct config *cfg, const struct config_section *s,
 				    "%s: [%s]: a disk's name has 1 to 15 letters, digits, '.', '_' or '-', and is none of core, serial, console, rng, supervisor",
 				    s->origin, s->title);
 	dev->role = role_of(kind);
+	dev->on_crash = CONFIG_CRASH_INHERIT;
 	strcpy(dev->name, name);
 	dev->origin = strdup(s->origin);
 	cfg->nr_devices++;
@@ -135,7 +138,7 @@ static int take_entry(const struct config_source *src,
 	const struct config_key *key;
 	const char *name, *why;
 	enum config_kind kind;
-	char known[160];
+	char known[192];
 	char *base;
 
 	if (split_title(e->section, &kind, &name))
@@ -188,6 +191,8 @@ static int check_devices(struct config *cfg, char *err)
 	for (unsigned int i = 0; i < cfg->nr_devices; i++) {
 		struct config_device *dev = &cfg->device[i];
 
+		if (dev->on_crash == CONFIG_CRASH_INHERIT)
+			dev->on_crash = cfg->on_crash;
 		if (dev->role == LIFE_ROLE_BLK && check_blk(cfg, dev, err))
 			return -EINVAL;
 		if (dev->connect.kind != LIFE_CHARDEV_TERMINAL)
@@ -272,6 +277,8 @@ static struct config *config_new(const char *file)
 	cfg->dir = folder_of(file);
 	cfg->memory_bytes = DEFAULT_MEMORY_BYTES;
 	cfg->nr_cpus = 1;
+	cfg->max_restarts = DEFAULT_RESTARTS;
+	cfg->heartbeat_ms = DEFAULT_HEARTBEAT_MS;
 	cfg->stop_timeout_ms = DEFAULT_STOP_MS;
 	return cfg;
 }

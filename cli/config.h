@@ -21,6 +21,13 @@
 
 enum config_on_reboot { CONFIG_REBOOT_RESTART, CONFIG_REBOOT_STOP };
 enum config_on_panic { CONFIG_PANIC_REPORT, CONFIG_PANIC_STOP };
+/* What follows when a device's process dies while the guest runs. */
+enum config_on_crash {
+	CONFIG_CRASH_RESTART,	/* a new process; the guest does not notice */
+	CONFIG_CRASH_RESET,	/* a new process; the guest must reset it */
+	CONFIG_CRASH_STOP,	/* the end of the VM */
+	CONFIG_CRASH_INHERIT,	/* in a device's section: as [vm] says */
+};
 enum config_cache { CONFIG_CACHE_NONE, CONFIG_CACHE_WRITEBACK };
 
 /* A path and where it was written, for errors found when it is opened. */
@@ -38,6 +45,7 @@ struct config_device {
 	enum life_role role;
 	char name[LIFE_DEVICE_NAME_MAX];	/* "vda"; "serial", "rng" */
 	char *origin;				/* of its section */
+	int on_crash;			/* enum config_on_crash */
 	/* blk */
 	struct config_path image;
 	struct config_path socket;	/* foreign back-end, instead of image */
@@ -59,6 +67,9 @@ struct config {
 	bool huge_pages;
 	int on_reboot;			/* enum config_on_reboot */
 	int on_panic;			/* enum config_on_panic */
+	int on_crash;			/* enum config_on_crash */
+	uint32_t max_restarts;		/* of a device within a minute */
+	uint32_t heartbeat_ms;		/* 0: none */
 	uint32_t stop_timeout_ms;
 	struct config_path kernel;
 	struct config_path initrd;

@@ -81,6 +81,8 @@ const char *config_kind_name(enum config_kind kind);
 
 const char *config_parse_size(const struct config_value_context *in, void *dest);
 const char *config_parse_ms(const struct config_value_context *in, void *dest);
+const char *config_parse_heartbeat(const struct config_value_context *in,
+				   void *dest);
 const char *config_parse_cpus(const struct config_value_context *in, void *dest);
 const char *config_parse_bool(const struct config_value_context *in, void *dest);
 const char *config_parse_path(const struct config_value_context *in, void *dest);
@@ -93,6 +95,10 @@ const char *config_parse_connect(const struct config_value_context *in,
 const char *config_parse_on_reboot(const struct config_value_context *in,
 				   void *dest);
 const char *config_parse_on_panic(const struct config_value_context *in,
+				  void *dest);
+const char *config_parse_on_crash(const struct config_value_context *in,
+				  void *dest);
+const char *config_parse_restarts(const struct config_value_context *in,
 				  void *dest);
 const char *config_parse_cache(const struct config_value_context *in,
 			       void *dest);

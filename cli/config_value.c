@@ -75,6 +75,17 @@ const char *config_parse_ms(const struct config_value_context *in, void *dest)
 	return NULL;
 }
 
+const char *config_parse_heartbeat(const struct config_value_context *in,
+				   void *dest)
+{
+	const char *why = config_parse_ms(in, dest);
+	uint32_t ms = why ? 0 : *(uint32_t *)dest;
+
+	if (ms && ms < 300)
+		return "expected 0s for none, or 300ms at least";
+	return why;
+}
+
 const char *config_parse_cpus(const struct config_value_context *in, void *dest)
 {
 	static const char range[] = "expected a whole number from 1 to 32";
@@ -134,6 +145,33 @@ const char *config_parse_on_panic(const struct config_value_context *in,
 
 	return parse_choice(in->value, names, 2, "expected report or stop",
 			    dest);
+}
+
+const char *config_parse_on_crash(const struct config_value_context *in,
+				  void *dest)
+{
+	static const char *const names[] = {
+		[CONFIG_CRASH_RESTART] = "restart",
+		[CONFIG_CRASH_RESET] = "reset-device",
+		[CONFIG_CRASH_STOP] = "stop",
+	};
+
+	if (!strcmp(in->value, "pause"))
+		return "a VM cannot be paused yet; expected restart, reset-device or stop";
+	return parse_choice(in->value, names, 3,
+			    "expected restart, reset-device or stop", dest);
+}
+
+const char *config_parse_restarts(const struct config_value_context *in,
+				  void *dest)
+{
+	const char *end;
+	uint64_t n;
+
+	if (parse_number(in->value, &n, &end) || *end || n > 1000000)
+		return "expected a whole number from 0 to 1000000";
+	*(uint32_t *)dest = n;
+	return NULL;
 }
 
 const char *config_parse_cache(const struct config_value_context *in,

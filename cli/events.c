@@ -45,11 +45,15 @@ static struct device *event_device(struct vm *vm, uint32_t index)
  * The link broke.  Mostly because the process died: then its death, which is
  * under way, says more.  A process that lives broke the protocol.
  */
-static void device_failed(struct vm *vm, uint32_t index, const char *text)
+static void device_failed(struct vm *vm, const struct life_core_event *event,
+			  const char *text)
 {
-	struct device *dev = event_device(vm, index);
+	struct device *dev = event_device(vm, event->index);
 
 	if (!dev || vm->state == VM_ENDING)
+		return;
+	/* Its predecessor, whose death was seen first. */
+	if (event->link != dev->rebirth.link)
 		return;
 	if (!child_alive(&dev->child)) {
 		if (!dev->cfg->socket.path)
@@ -127,7 +131,7 @@ static void core_event(struct child *child, const struct life_core_event *event)
 		vcpu_failed(vm, text);
 		return;
 	case LIFE_EVENT_DEVICE_FAILED:
-		device_failed(vm, event->index, text);
+		device_failed(vm, event, text);
 		return;
 	case LIFE_EVENT_DEVICE_NEEDS_RESET:
 		log_warn("%s: the guest's driver drove it wrong%s%s; it needs a reset",
@@ -159,7 +163,7 @@ static void take_message(struct child *child, const struct life_msg *msg)
 		if (child_set_ready(child))
 			misbehaved(child, "it was ready twice");
 		else
-			vm_child_ready(child->vm);
+			vm_child_ready(child);
 		return;
 	case LIFE_FAILED:
 		copy_printable(child->last_words, msg->u.text.text,
@@ -171,8 +175,12 @@ static void take_message(struct child *child, const struct life_msg *msg)
 	case LIFE_CORE_EVENT:
 		core_event(child, &msg->u.core_event);
 		return;
+	case LIFE_PONG:
+		if (device_of(child))
+			rebirth_pong(device_of(child), msg->u.ping.cookie);
+		return;
 	default:
-		return;		/* PONG: nobody asked yet, no harm done */
+		return;		/* life_recv() lets nothing else pass */
 	}
 }
 

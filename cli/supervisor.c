@@ -10,6 +10,7 @@
  *             core is told its devices; READY of each is awaited in the loop.
  *   loop      children, log pipes, control clients, signals; one event a
  *             turn.  vm->state and its table say what may follow what.
+ *             A device that dies here is reborn, see rebirth.c.
  *   finish    everything that prepare made is taken back, on every path.
  *
  * A guest's reset is an end and another begin, with the resources kept.
@@ -119,7 +120,10 @@ static int begin_device(struct vm *vm, unsigned int index,
 {
 	struct device *dev = &vm->device[index];
 	int core_fd, device_fd;
-	int ret = link_make(dev, &core_fd, &device_fd, why);
+	int ret;
+
+	rebirth_begin(dev);
+	ret = link_make(dev, &core_fd, &device_fd, why);
 
 	if (ret)
 		return ret;
@@ -179,10 +183,15 @@ static void begin(struct vm *vm)
 }
 
 /* READY has come from all: let the guest go. */
-void vm_child_ready(struct vm *vm)
+void vm_child_ready(struct child *child)
 {
-	if (vm->state != VM_STARTING)
+	struct vm *vm = child->vm;
+
+	if (vm->state != VM_STARTING) {
+		if (child != &vm->core)
+			rebirth_ready(device_of(child));
 		return;
+	}
 	for (struct child *c = vm_next_child(vm, NULL); c;
 	     c = vm_next_child(vm, c))
 		if (c->state != CHILD_READY)
@@ -233,6 +242,7 @@ static bool enter_ending(struct vm *vm, int status, int deadline_ms)
 	if (!set_state(vm, VM_ENDING, deadline_ms))
 		return false;
 	vm->status = status;
+	rebirth_cancel(vm);
 	return true;
 }
 
@@ -350,6 +360,8 @@ void vm_child_died(struct child *child, const char *how, const siginfo_t *info)
 	long long age_ms = fdmsg_now_ms() - child->born_ms;
 	const char *words = child->last_words;
 
+	if (child != &vm->core && rebirth_of_dead(device_of(child), how, info))
+		return;
 	if (!death_is_news(child, info))
 		return;
 	log_err("%s [%s]: %s, %lld.%03lld s after its birth%s%s%s", child->name,
@@ -383,12 +395,17 @@ static int prepare(struct vm *vm)
 	return ret;
 }
 
+/* The earlier of two times, where 0 is never. */
+static long long earlier(long long a, long long b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
 static int time_left_ms(const struct vm *vm)
 {
-	long long left = control_deadline_ms(vm->control);
+	long long left = earlier(control_deadline_ms(vm->control),
+				 earlier(vm->deadline_ms, rebirth_due_ms(vm)));
 
-	if (vm->deadline_ms && (!left || vm->deadline_ms < left))
-		left = vm->deadline_ms;
 	if (!left)
 		return -1;
 	left -= fdmsg_now_ms();
@@ -406,6 +423,7 @@ static void live(struct vm *vm)
 		loop_turn(vm->loop_fd, time_left_ms(vm));
 		if (vm->deadline_ms && fdmsg_now_ms() >= vm->deadline_ms)
 			deadline_passed(vm);
+		rebirth_expire(vm);
 		control_expire(vm->control);
 	}
 	resources_drop_memory(vm);

@@ -16,6 +16,7 @@
 
 #include "cli/config.h"
 #include "cli/loop.h"
+#include "cli/rebirth.h"
 #include "ipc/life.h"
 #include "ipc/log.h"
 #include "jail/birth.h"
@@ -72,6 +73,7 @@ struct child {
 	struct child_log log;
 	struct log_limit events;	/* of the core */
 	char last_words[LIFE_TEXT_MAX];	/* LIFE_FAILED */
+	uint64_t left_in_flight;	/* requests, when it died */
 };
 
 /* The host's end of a device: what its section names, open. */
@@ -96,6 +98,7 @@ struct device {
 	struct host_end end;
 	uint32_t nr_queues;
 	int inflight_fd;	/* -1: none */
+	struct rebirth rebirth;
 	struct child child;	/* unborn for ever if the back-end is foreign */
 };
 
@@ -128,6 +131,7 @@ struct vm {
 	long long started_ms;	/* the supervisor; for ps */
 	long long booted_ms;	/* this life of the guest */
 	bool own_ids;		/* each child can have its own uid */
+	long long beat_due_ms;	/* next heartbeat of the devices */
 	int loop_fd;
 	int signal_fd;
 	struct watch signals;
@@ -161,8 +165,11 @@ void vm_end(struct vm *vm, int status);
 /* Kill all children.  As vm_end(), without waiting for them to finish. */
 void vm_kill(struct vm *vm, int status, const char *why);
 
-/* A child is READY: when it was the last, the guest starts. */
-void vm_child_ready(struct vm *vm);
+/*
+ * A child is READY: when it was the last, the guest starts; a reborn one is
+ * given to the core.
+ */
+void vm_child_ready(struct child *child);
 
 /* The core says that its vCPUs run. */
 void vm_guest_started(struct vm *vm);

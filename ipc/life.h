@@ -40,6 +40,7 @@ enum life_type {
 	LIFE_CORE_START,	/* no payload: all devices named, run */
 	LIFE_CORE_POWER_BUTTON,	/* no payload */
 	LIFE_CORE_RELINK,	/* struct life_core_relink, 1 fd: reborn device */
+	LIFE_CORE_GIVE_UP,	/* struct life_core_relink: nobody is reborn */
 	/* child -> supervisor */
 	LIFE_READY = 0x100,	/* no payload: jailed, and able to serve */
 	LIFE_PONG,		/* struct life_ping, as it came */
@@ -119,8 +120,11 @@ struct life_core_device {
 	char name[LIFE_DEVICE_NAME_MAX];
 };
 
+/* Links of a device are numbered; CORE_DEVICE brings number 0. */
 struct life_core_relink {
 	uint32_t index;
+	uint32_t link;		/* number of this one */
+	uint32_t needs_reset;	/* 1: the guest must reset before it serves */
 	uint32_t pad;
 };
 
@@ -137,13 +141,16 @@ enum life_core_event_kind {
 struct life_core_event {
 	uint32_t kind;		/* enum life_core_event_kind */
 	uint32_t index;		/* device, where the kind has one */
+	uint32_t link;		/* DEVICE_FAILED: number of the link that broke */
+	uint32_t in_flight;	/* DEVICE_FAILED: 1: requests may be lost with it */
 	char text[LIFE_TEXT_MAX];
 };
 
 _Static_assert(sizeof(struct life_hdr) == 8, "life_hdr");
 _Static_assert(sizeof(struct life_birth_blk) == 40, "life_birth_blk");
 _Static_assert(sizeof(struct life_core_device) == 32, "life_core_device");
-_Static_assert(sizeof(struct life_core_event) == 264, "life_core_event");
+_Static_assert(sizeof(struct life_core_relink) == 16, "life_core_relink");
+_Static_assert(sizeof(struct life_core_event) == 272, "life_core_event");
 
 /* Largest datagram on the channel, header included. */
 #define LIFE_MSG_MAX	(sizeof(struct life_hdr) + sizeof(struct life_birth))

@@ -39,6 +39,8 @@
 #include "vmm-core/vcpu.h"
 
 #define WAIT_FOR_EVER	(-1)
+/* vCPU threads read the links; only their end is news to the loop. */
+#define LINK_EVENTS	(EPOLLRDHUP | EPOLLET)
 #define PONG_MS		1000
 #define RAM_MIN_BYTES	(2u << 20)	/* boot.h: the first MiB is taken */
 
@@ -48,6 +50,7 @@ struct core {
 	struct load_file kernel;
 	struct load_file initrd;
 	bool has_serial;
+	unsigned int serial_index;
 };
 
 /*
@@ -200,6 +203,7 @@ static void device_add(struct core *core, struct life_msg *msg)
 
 	if (dev->role == LIFE_ROLE_SERIAL) {
 		core->has_serial = true;
+		core->serial_index = dev->index;
 		err = serial_link_add(dev->index, msg->fds[0]);
 		if (msg->nr_fds > 1)
 			close(msg->fds[1]);
@@ -278,18 +282,6 @@ static void guest_start(void)
 
 /* --- the loop ---------------------------------------------------------------- */
 
-static void life_dispatch(void)
-{
-	struct life_msg msg;
-
-	if (!message_take(&msg, 0))
-		return;
-	if (msg.type != LIFE_CORE_POWER_BUTTON)
-		die(EXIT_FAILURE, "life channel: message %u out of turn",
-		    msg.type);
-	acpi_pm_power_button();
-}
-
 static void loop_watch(int fd, uint32_t events, const char *what)
 {
 	struct epoll_event event = { .events = events, .data.fd = fd };
@@ -298,34 +290,65 @@ static void loop_watch(int fd, uint32_t events, const char *what)
 		report_failed("epoll: %s: %s", what, strerror(errno));
 }
 
-static void loop_forget(int fd)
+/* A device's next process, or word that there will be none. */
+static void successor_take(const struct core *core, const struct life_msg *msg)
 {
-	if (epoll_ctl(EPOLL_FD, EPOLL_CTL_DEL, fd, NULL) != 0)
-		die(EXIT_FAILURE, "epoll: %s", strerror(errno));
+	const struct relink relink = {
+		.fd = msg->nr_fds ? msg->fds[0] : -1,
+		.link = msg->u.core_relink.link,
+		.needs_reset = msg->u.core_relink.needs_reset,
+	};
+
+	if (relink.fd >= 0)
+		loop_watch(relink.fd, LINK_EVENTS, "new link");
+	if (core->has_serial &&
+	    msg->u.core_relink.index == core->serial_index)
+		serial_link_relink(&relink);
+	else if (virtio_pci_relink(msg->u.core_relink.index, &relink) != 0)
+		die(EXIT_FAILURE, "life channel: a new link for device %u, which is not there",
+		    msg->u.core_relink.index);
 }
 
-static void loop_fill(void)
+static void life_dispatch(const struct core *core)
 {
-	loop_watch(LIFE_FD, EPOLLIN, "life channel");
-	virtio_pci_watch(loop_watch);
-	/* vCPU threads read the link; only its end is news here. */
-	if (serial_link_fd() >= 0)
-		loop_watch(serial_link_fd(), EPOLLRDHUP, "serial link");
-}
+	struct life_msg msg;
 
-static void loop_dispatch(int fd)
-{
-	if (fd == LIFE_FD) {
-		life_dispatch();
-	} else if (fd == serial_link_fd()) {
-		serial_link_hangup();
-		loop_forget(fd);
-	} else if (!virtio_pci_dispatch(fd)) {
-		die(EXIT_FAILURE, "epoll: fd %d is nobody's", fd);
+	if (!message_take(&msg, 0))
+		return;
+	switch (msg.type) {
+	case LIFE_CORE_POWER_BUTTON:
+		acpi_pm_power_button();
+		return;
+	case LIFE_CORE_RELINK:
+	case LIFE_CORE_GIVE_UP:
+		successor_take(core, &msg);
+		return;
+	default:
+		die(EXIT_FAILURE, "life channel: message %u out of turn",
+		    msg.type);
 	}
 }
 
-static void loop_run(void)
+static void loop_fill(const struct core *core)
+{
+	loop_watch(LIFE_FD, EPOLLIN, "life channel");
+	virtio_pci_watch(loop_watch);
+	if (core->has_serial)
+		loop_watch(serial_link_fd(), LINK_EVENTS, "serial link");
+}
+
+/* An fd that is nobody's: a link that was replaced before its end was seen. */
+static void loop_dispatch(const struct core *core, int fd)
+{
+	if (fd == LIFE_FD) {
+		life_dispatch(core);
+		return;
+	}
+	serial_link_dispatch(fd);
+	virtio_pci_dispatch(fd);
+}
+
+static void loop_run(const struct core *core)
 {
 	struct epoll_event event;
 
@@ -335,7 +358,7 @@ static void loop_run(void)
 		if (nr < 0 && errno != EINTR)
 			die(EXIT_FAILURE, "epoll_wait: %s", strerror(errno));
 		if (nr == 1)
-			loop_dispatch(event.data.fd);
+			loop_dispatch(core, event.data.fd);
 	}
 }
 
@@ -376,7 +399,7 @@ int main(int argc, char **argv)
 	machine_build();
 	devices_take(&core);
 	guest_load(&core);
-	loop_fill();
+	loop_fill(&core);
 	guest_start();
-	loop_run();
+	loop_run(&core);
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "ipc/life.h"
+#include "vmm-core/relink.h"
 
 /* Host bridge, CF8/CFC and ECAM onto the bus.  Return: 0 or -errno. */
 int pci_init(void);
@@ -45,9 +46,17 @@ void virtio_pci_watch(void (*watch)(int fd, uint32_t events,
 				    const char *what));
 
 /*
- * One of these fds is ready.  Never waits for a back-end, nor for a vCPU that
- * does.  Return: false if fd is not one of them.  Main thread.
+ * One of these fds may be ready; any other is ignored.  Does not wait for a
+ * vCPU that waits for a back-end.  Main thread.
  */
-bool virtio_pci_dispatch(int fd);
+void virtio_pci_dispatch(int fd);
+
+/*
+ * A device's back-end has a successor behind relink->fd, which the main loop
+ * watches as it did the link before, or will have none.  Takes the fd.  May
+ * wait for the successor's handshake, with a deadline.
+ * Return: 0, -ENODEV no such device.  Main thread.
+ */
+int virtio_pci_relink(unsigned int index, const struct relink *relink);
 
 #endif

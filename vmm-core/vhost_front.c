@@ -328,6 +328,14 @@ int vhost_front_stop(struct vhost_front *front)
 	return err;
 }
 
+void vhost_front_forget(struct vhost_front *front)
+{
+	vhost_front_drop(front);
+	for (uint32_t i = 0; i < VHOST_FRONT_MAX_QUEUES; i++)
+		front->queue[i].ready = false;
+	front->started = false;
+}
+
 int vhost_front_read_config(struct vhost_front *front)
 {
 	int changed = 0;

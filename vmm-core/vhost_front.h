@@ -111,6 +111,19 @@ int vhost_front_write_config(struct vhost_front *front, uint32_t offset,
  */
 int vhost_front_take_channel(struct vhost_front *front);
 
+/*
+ * The link ends, and with it what the driver has set up: a later back-end
+ * serves nothing before the driver has reset the device.
+ */
+void vhost_front_forget(struct vhost_front *front);
+
+/*
+ * Would requests be lost if this back-end were exchanged now?  One that keeps
+ * an in-flight region loses none; else all rings must be empty, that is, the
+ * used index has caught up with the available index.
+ */
+bool vhost_front_may_lose(const struct vhost_front *front);
+
 /* The back-end hung up, or there is none. */
 bool vhost_front_is_gone(const struct vhost_front *front);
 

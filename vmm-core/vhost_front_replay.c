@@ -20,6 +20,9 @@
 #include "ipc/log.h"
 #include "vmm-core/vhost_front_priv.h"
 
+/* virtio 1.2, 2.7.6 and 2.7.8: flags, then idx, in both rings */
+#define RING_INDEX	2
+
 #define STATUS_DRIVER \
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER)
 
@@ -142,6 +145,23 @@ static int tell_inflight(struct vhost_front *front)
 			      sizeof(inflight), &front->inflight_fd, 1);
 }
 
+/* A word of a ring, read once from guest RAM; 0 if it is not in RAM. */
+static uint16_t ring_word(const struct vhost_front *front, uint64_t address)
+{
+	uint16_t word = 0;
+
+	for (unsigned int i = 0; i < front->nr_regions; i++) {
+		const struct guest_region *region = &front->regions[i];
+		uint64_t offset = address - region->gpa;
+
+		if (address < region->gpa ||
+		    offset + sizeof(word) > region->size_bytes)
+			continue;
+		memcpy(&word, region->host + offset, sizeof(word));
+	}
+	return word;
+}
+
 /*
  * Where a successor goes on: at the used index, that is, after the last
  * request that was completed (virtio 1.2, 2.7.8).  What lies between it and
@@ -151,18 +171,22 @@ static int tell_inflight(struct vhost_front *front)
 static uint16_t ring_used_index(const struct vhost_front *front,
 				const struct vhost_front_queue *queue)
 {
-	uint16_t used_index = 0;
+	return ring_word(front, queue->device + RING_INDEX);
+}
 
-	for (unsigned int i = 0; i < front->nr_regions; i++) {
-		const struct guest_region *region = &front->regions[i];
-		uint64_t offset = queue->device + 2 - region->gpa;
+bool vhost_front_may_lose(const struct vhost_front *front)
+{
+	if (!front->started ||
+	    front_has(front, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD_BIT))
+		return false;
+	for (uint32_t i = 0; i < front->nr_queues; i++) {
+		const struct vhost_front_queue *queue = &front->queue[i];
 
-		if (queue->device + 2 < region->gpa ||
-		    offset + sizeof(used_index) > region->size_bytes)
-			continue;
-		memcpy(&used_index, region->host + offset, sizeof(used_index));
+		if (queue->ready && ring_used_index(front, queue) !=
+		    ring_word(front, queue->driver + RING_INDEX))
+			return true;
 	}
-	return used_index;
+	return false;
 }
 
 /* An eventfd of one ring; vhost-user: SET_VRING_KICK, _CALL, _ERR */

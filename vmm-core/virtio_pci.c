@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The life of a virtio-pci function (core process, C6): started and reset by
- * the driver, failed by its back-end, marked as in need of a reset by what the
- * guest did wrong.  Everything here runs under the function's lock.
+ * The life of a virtio-pci function (core process, C6, C7): started and reset
+ * by the driver, failed by its back-end and taken up by the next, marked as in
+ * need of a reset by what the guest did wrong.  Everything here runs under the
+ * function's lock.
+ *
+ * Between two back-ends nothing waits: what the driver does is kept in front,
+ * and vhost_front_attach() tells it to the successor.
  */
 #include "vmm-core/virtio_pci.h"
 
@@ -14,6 +18,12 @@
 #include <unistd.h>
 
 #include "vmm-core/report.h"
+
+/*
+ * A successor said READY, so it answers; one that does not is given up before
+ * the main thread, which may be who asks, is missed.
+ */
+#define RELINK_MS		2000
 
 #define ISR_CONFIG		2	/* virtio 1.2, 4.1.4.5 */
 
@@ -52,17 +62,65 @@ void virtio_pci_needs_reset(struct virtio_pci *dev, const char *why)
 
 void virtio_pci_check(struct virtio_pci *dev, int err)
 {
+	bool in_flight;
+
 	if (!err)
 		return;
-	mark_needs_reset(dev);
+	in_flight = vhost_front_may_lose(&dev->front);
+	if (!dev->has_successor)
+		mark_needs_reset(dev);
 	if (dev->failure_reported)
 		return;
 	dev->failure_reported = true;
-	report_event(LIFE_EVENT_DEVICE_FAILED, dev->index, "%s: %s", dev->name,
-		     err == -ETIMEDOUT ? "no answer within its deadline" :
-		     err == -EPIPE ? "process hung up" :
-		     err == -EREMOTEIO ? "process refused a request" :
-		     "process broke the vhost-user protocol");
+	report_device_failed(dev->index, dev->link, in_flight,
+			     err == -ETIMEDOUT ?
+				"no answer within its deadline" :
+			     err == -EPIPE ? "process hung up" :
+			     err == -EREMOTEIO ? "process refused a request" :
+				"process broke the vhost-user protocol");
+}
+
+/* Nobody comes: the guest hears of it, and goes on with its other devices. */
+static void give_up(struct virtio_pci *dev)
+{
+	vhost_front_drop(&dev->front);
+	dev->has_successor = false;
+	mark_needs_reset(dev);
+}
+
+static void succeed(struct virtio_pci *dev, const struct relink *relink)
+{
+	uint8_t config[VHOST_USER_CONFIG_MAX];
+	int err;
+
+	dev->link = relink->link;
+	dev->failure_reported = false;
+	if (relink->needs_reset) {
+		vhost_front_forget(&dev->front);
+		mark_needs_reset(dev);
+	}
+	memcpy(config, dev->front.config, sizeof(config));
+	dev->front.timeout_ms = RELINK_MS;
+	err = vhost_front_attach(&dev->front, relink->fd);
+	dev->front.timeout_ms = VHOST_FRONT_TIMEOUT_MS;
+	if (!err && memcmp(config, dev->front.config, sizeof(config)) != 0) {
+		dev->config_generation++;
+		config_interrupt(dev);
+	}
+	virtio_pci_check(dev, err);
+}
+
+static void take_successor(struct virtio_pci *dev)
+{
+	struct relink relink;
+
+	if (!relink_take(&dev->successor, &relink))
+		return;
+	if (relink.fd < 0) {
+		give_up(dev);
+		return;
+	}
+	succeed(dev, &relink);
 }
 
 void virtio_pci_set_queue_defaults(struct virtio_pci *dev)
@@ -172,6 +230,8 @@ void virtio_pci_act_on(struct virtio_pci *dev, unsigned int events)
 {
 	int changed;
 
+	if (events & VIRTIO_PCI_EVENT_RELINK_MASK)
+		take_successor(dev);
 	if (events & VIRTIO_PCI_EVENT_LINK_MASK &&
 	    vhost_front_is_gone(&dev->front)) {
 		vhost_front_drop(&dev->front);

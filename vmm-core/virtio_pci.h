@@ -17,6 +17,7 @@
 #include "ipc/log.h"
 #include "vmm-core/msix.h"
 #include "vmm-core/pci_priv.h"
+#include "vmm-core/relink.h"
 #include "vmm-core/vhost_front.h"
 
 #define VIRTIO_PCI_MAX_QUEUES	VHOST_FRONT_MAX_QUEUES
@@ -38,6 +39,7 @@ enum {
 	VIRTIO_PCI_EVENT_LINK_MASK = 1,		/* the link hung up, perhaps */
 	VIRTIO_PCI_EVENT_CHANNEL_MASK = 2,	/* a message on the channel */
 	VIRTIO_PCI_EVENT_ERR_MASK = 4,		/* the back-end gave up a ring */
+	VIRTIO_PCI_EVENT_RELINK_MASK = 8,	/* a successor, or its absence */
 };
 
 struct virtio_pci {
@@ -64,7 +66,10 @@ struct virtio_pci {
 	uint8_t config_generation;
 
 	bool config_stale;	/* back-end has a newer config space */
+	unsigned int link;	/* number of front's link */
+	bool has_successor;	/* the supervisor brings one when it dies */
 	bool failure_reported;	/* this back-end's */
+	struct relink_box successor;
 	struct log_limit log_limit;
 };
 
@@ -94,7 +99,10 @@ void virtio_pci_start(struct virtio_pci *dev);
 /* The guest drove the device wrong: DEVICE_NEEDS_RESET, once until reset. */
 void virtio_pci_needs_reset(struct virtio_pci *dev, const char *why);
 
-/* err, if it is one, of a call of vhost_front: the back-end is no more. */
+/*
+ * err, if it is one, of a call of vhost_front: the back-end is no more.  If
+ * it has a successor the guest need not know; else DEVICE_NEEDS_RESET.
+ */
 void virtio_pci_check(struct virtio_pci *dev, int err);
 
 /* Ask the back-end, if it said that its config space changed. */

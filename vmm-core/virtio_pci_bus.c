@@ -7,9 +7,9 @@
  *
  * Threads: vCPU threads come in through registers, with the function's lock,
  * and may wait for the back-end as long as vhost_front's deadline lets them.
- * The main thread comes in through virtio_pci_dispatch() and never waits: it
- * notes what happened in fn.events, and whoever has or gets the lock acts
- * upon it.
+ * The main thread comes in through virtio_pci_dispatch() and does not wait for
+ * a vCPU: it notes what happened in fn.events, and whoever has or gets the
+ * lock acts upon it.  Only a successor's handshake may be what it waits for.
  */
 #include "vmm-core/virtio_pci.h"
 
@@ -183,6 +183,23 @@ void virtio_pci_watch(void (*watch)(int fd, uint32_t events, const char *what))
 	}
 }
 
+int virtio_pci_relink(unsigned int index, const struct relink *relink)
+{
+	struct virtio_pci *dev;
+
+	if (index >= nr_prepared || !devices[index].is_on_bus) {
+		fdmsg_close_all(&relink->fd, relink->fd >= 0);
+		return -ENODEV;
+	}
+	dev = &devices[index];
+	if (relink->fd >= 0)
+		dev->watched_link_fd = relink->fd;
+	relink_post(&dev->successor, relink);
+	atomic_fetch_or(&dev->fn.events, VIRTIO_PCI_EVENT_RELINK_MASK);
+	run_events(&dev->fn);
+	return 0;
+}
+
 /* VIRTIO_PCI_EVENT_*_MASK that fd stands for; 0: not one of dev's. */
 static unsigned int event_of(const struct virtio_pci *dev, int fd)
 {
@@ -193,10 +210,8 @@ static unsigned int event_of(const struct virtio_pci *dev, int fd)
 	return fd == dev->front.err_fd ? VIRTIO_PCI_EVENT_ERR_MASK : 0;
 }
 
-bool virtio_pci_dispatch(int fd)
+void virtio_pci_dispatch(int fd)
 {
-	bool any = false;
-
 	for (unsigned int i = 0; i < nr_prepared; i++) {
 		unsigned int event = 0;
 
@@ -206,9 +221,7 @@ bool virtio_pci_dispatch(int fd)
 			continue;
 		atomic_fetch_or(&devices[i].fn.events, event);
 		run_events(&devices[i].fn);
-		any = true;
 	}
-	return any;
 }
 
 /* --- making --------------------------------------------------------------- */
@@ -384,6 +397,7 @@ int virtio_pci_add(const struct life_core_device *life, int link_fd,
 	}
 	dev = &devices[life->index];
 	memcpy(dev->name, life->name, sizeof(dev->name));
+	dev->has_successor = !life->foreign;
 	set_up_front(dev, kind, life->nr_queues, inflight_fd);
 
 	err = vhost_front_attach(&dev->front, link_fd);
@@ -425,6 +439,7 @@ static int prepare_device(struct virtio_pci *dev)
 	int err;
 
 	vhost_front_init(&dev->front, dev->name);
+	relink_init(&dev->successor);
 	err = place_eventfd(&dev->config_fd);
 	if (!err)
 		err = place_eventfd(&dev->front.err_fd);

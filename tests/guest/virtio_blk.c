@@ -8,162 +8,18 @@
  * Every request has an interrupt vector of its own, so that IRR tells without
  * a handler which ones came.
  */
-#include "tests/guest/lib.h"
+#include "tests/guest/virtio.h"
 #include "vmm-core/layout.h"
 
-#define PCI_ADDRESS	0xcf8
-#define PCI_DATA	0xcfc
-#define BLK_ID		0x10421af4u	/* virtio 1.2, 4.1.2: vendor, device */
-#define CAP_VENDOR	0x09
-#define CAP_MSIX	0x11
-
-/* virtio 1.2, 4.1.4.3: offsets in the common configuration */
-#define FEATURE_SELECT	8
-#define FEATURES	12
-#define MSIX_CONFIG	16
-#define STATUS		20
-#define QUEUE_SELECT	22
-#define QUEUE_SIZE	24
-#define QUEUE_MSIX	26
-#define QUEUE_ENABLE	28
-#define QUEUE_NOTIFY	30
-#define QUEUE_DESC	32
-#define QUEUE_DRIVER	40
-#define QUEUE_DEVICE	48
-
-#define T_IN		0
-#define T_OUT		1
-#define T_FLUSH		4
-#define DESC_NEXT	1
-#define DESC_WRITE	2
-#define SECTOR		512
 #define SIZE		8u		/* of the queue */
-
 #define FIRST_VECTOR	0x50
 #define LOOKS		2000000u
 
-struct desc {
-	uint64_t addr;
-	uint32_t len;
-	uint16_t flags;
-	uint16_t next;
-};
-
-static struct desc desc[SIZE] __attribute__((aligned(16)));
-static struct {
-	uint16_t flags, idx, ring[SIZE], used_event;
-} driver __attribute__((aligned(2)));
-static struct {
-	uint16_t flags, idx;
-	struct { uint32_t id, len; } ring[SIZE];
-	uint16_t avail_event;
-} device __attribute__((aligned(4)));
-
-static struct { uint32_t type, ioprio; uint64_t sector; } header;
+static struct blk_header header;
 static uint8_t data[SECTOR] __attribute__((aligned(SECTOR)));
 static uint8_t done;
 
-static uint64_t bar, common, notify, table;
-static uint32_t notify_step;
-static uint32_t slot;			/* device number of the disk */
-static uint32_t msix_cap;
 static uint8_t vector = FIRST_VECTOR;
-
-static uint32_t config_read(uint32_t reg)
-{
-	out32(PCI_ADDRESS, 0x80000000u | slot << 11 | (reg & ~3u));
-	return in32(PCI_DATA) >> 8 * (reg & 3);
-}
-
-static void config_write(uint32_t reg, uint32_t value)
-{
-	out32(PCI_ADDRESS, 0x80000000u | slot << 11 | reg);
-	out32(PCI_DATA, value);
-}
-
-static int find_disk(void)
-{
-	for (slot = 1; slot < 32; slot++)
-		if (config_read(0) == BLK_ID)
-			return 1;
-	return 0;
-}
-
-static void note_cap(uint32_t cap)
-{
-	uint32_t offset = config_read(cap + 8);
-
-	if ((config_read(cap) & 0xff) == CAP_MSIX) {
-		msix_cap = cap;
-		table = bar + (config_read(cap + 4) & ~7u);
-		return;
-	}
-	if ((config_read(cap) & 0xff) != CAP_VENDOR)
-		return;
-	switch (config_read(cap + 3) & 0xff) {
-	case 1:
-		common = bar + offset;
-		break;
-	case 2:
-		notify = bar + offset;
-		notify_step = config_read(cap + 16);
-		break;
-	}
-}
-
-static void find_caps(void)
-{
-	uint32_t cap = config_read(0x34) & 0xff;
-
-	bar = (uint64_t)config_read(0x14) << 32 | (config_read(0x10) & ~15u);
-	for (uint32_t n = 0; cap && n < 16; n++) {
-		note_cap(cap);
-		cap = config_read(cap + 1) & 0xff;
-	}
-	config_write(0x04, 0x6);	/* memory space, bus master */
-}
-
-/* PCI 3.0, 6.8.2: the entry is changed while it is masked. */
-static void next_vector(void)
-{
-	mmio_write32(table + 12, 1);
-	mmio_write32(table, LAPIC_BASE);
-	mmio_write32(table + 4, 0);
-	mmio_write32(table + 8, ++vector);
-	mmio_write32(table + 12, 0);
-}
-
-static void queue_set_up(void)
-{
-	mmio_write16(common + QUEUE_SELECT, 0);
-	mmio_write16(common + QUEUE_SIZE, SIZE);
-	mmio_write16(common + QUEUE_MSIX, 0);
-	mmio_write32(common + QUEUE_DESC, (uint32_t)(uint64_t)desc);
-	mmio_write32(common + QUEUE_DESC + 4, 0);
-	mmio_write32(common + QUEUE_DRIVER, (uint32_t)(uint64_t)&driver);
-	mmio_write32(common + QUEUE_DRIVER + 4, 0);
-	mmio_write32(common + QUEUE_DEVICE, (uint32_t)(uint64_t)&device);
-	mmio_write32(common + QUEUE_DEVICE + 4, 0);
-	notify += notify_step * mmio_read16(common + QUEUE_NOTIFY);
-	mmio_write16(common + QUEUE_ENABLE, 1);
-}
-
-/* virtio 1.2, 3.1.1 */
-static void driver_start(void)
-{
-	mmio_write8(common + STATUS, 0);
-	mmio_write8(common + STATUS, 1);
-	mmio_write8(common + STATUS, 3);
-	mmio_write32(common + FEATURE_SELECT, 0);
-	mmio_write32(common + FEATURES, 0);
-	mmio_write32(common + FEATURE_SELECT, 1);
-	mmio_write32(common + FEATURES, 1);	/* VIRTIO_F_VERSION_1 */
-	mmio_write8(common + STATUS, 3 | 8);
-	config_write(msix_cap, 0x80000000u);	/* MSI-X on */
-	queue_set_up();
-	mmio_write8(common + STATUS, 3 | 8 | 4);
-	put_value("status", mmio_read8(common + STATUS));
-}
 
 /* Not by interrupt: a device may send one that means nothing. */
 static int used_wait(uint16_t goal)
@@ -200,7 +56,7 @@ static void request_use(uint32_t type, uint64_t sector, uint16_t data_flags)
 /* One request, its completion by interrupt.  Return: its status byte. */
 static uint8_t request(uint32_t type, uint64_t sector, uint16_t data_flags)
 {
-	next_vector();
+	set_vector(++vector);
 	request_use(type, sector, data_flags);
 	if (!irq_wait(vector, LOOKS))
 		put("no interrupt\n");
@@ -260,7 +116,7 @@ static void move_bar(void)
  */
 static void mask(void)
 {
-	next_vector();
+	set_vector(++vector);
 	mmio_write32(table + 12, 1);
 	request_use(T_IN, 8, DESC_WRITE);
 	put_value("early", (uint64_t)irq_wait(vector, 1000));
@@ -285,7 +141,7 @@ static void misbehave(void)
 	notify -= notify_step * mmio_read16(common + QUEUE_NOTIFY);
 	driver.idx = 0;
 	device.idx = 0;
-	driver_start();
+	driver_start(SIZE);
 	put_value("read", request(T_IN, 8, DESC_WRITE));
 	put_value("same", (uint64_t)is_filled(3));
 }
@@ -313,7 +169,7 @@ void guest_main(const char *cmdline)
 		power_off();
 	}
 	find_caps();
-	driver_start();
+	driver_start(SIZE);
 	read_write_flush();
 	if (text_equal(cmdline, "move"))
 		move_bar();

@@ -225,6 +225,14 @@ void report_event(enum life_core_event_kind kind, unsigned int index,
 	last_index = index;
 }
 
+void report_device_failed(unsigned int index, unsigned int link,
+			  bool in_flight, const char *why)
+{
+	(void)link;
+	(void)in_flight;
+	report_event(LIFE_EVENT_DEVICE_FAILED, index, "%s", why);
+}
+
 unsigned int fake_kvm_nr_events(enum life_core_event_kind kind)
 {
 	return events[kind];

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rebirth (C7): what the supervisor does about the death of a device.
+ *
+ *	NONE --death--> PUT_OFF --due--> UNDER_WAY --READY--> NONE
+ *	  |                ^                 |
+ *	  +--exchange--> DRAINING            +--death--> PUT_OFF ...
+ *	                   |                         ... or GIVEN_UP
+ *	                   +--its end--> UNDER_WAY
+ *
+ * A process that was alive for a while is replaced at once; one that dies
+ * soon after its birth costs the next a delay, twice as long each time.
+ * max_restarts deaths within WINDOW_MS are what a device may have; after that
+ * the guest is told (DEVICE_NEEDS_RESET) and runs on without it.
+ *
+ * Nothing here waits, but for the 1 ms that birth_begin() takes.
+ */
+#include "cli/rebirth.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/children.h"
+#include "cli/resources.h"
+#include "ipc/fdmsg.h"
+#include "jail/death.h"
+
+#define READY_MS	10000	/* from birth to READY, on a slow host */
+#define DRAIN_MS	5000	/* from LIFE_STOP to exit */
+#define SEND_MS		500
+#define FAST_MS		50	/* a death this soon after READY is a fast one */
+#define DELAY_MIN_MS	10
+#define DELAY_MAX_MS	5000
+#define WINDOW_MS	60000
+#define FOREIGN_MS	100	/* between attempts to find a back-end again */
+
+static const bool may_follow[REBIRTH_NR_STATES][REBIRTH_NR_STATES] = {
+	[REBIRTH_NONE][REBIRTH_PUT_OFF] = true,
+	[REBIRTH_NONE][REBIRTH_DRAINING] = true,
+	[REBIRTH_NONE][REBIRTH_GIVEN_UP] = true,
+	[REBIRTH_PUT_OFF][REBIRTH_UNDER_WAY] = true,
+	[REBIRTH_PUT_OFF][REBIRTH_GIVEN_UP] = true,
+	[REBIRTH_PUT_OFF][REBIRTH_PUT_OFF] = true,
+	[REBIRTH_PUT_OFF][REBIRTH_NONE] = true,
+	[REBIRTH_UNDER_WAY][REBIRTH_NONE] = true,
+	[REBIRTH_UNDER_WAY][REBIRTH_PUT_OFF] = true,
+	[REBIRTH_UNDER_WAY][REBIRTH_GIVEN_UP] = true,
+	[REBIRTH_DRAINING][REBIRTH_PUT_OFF] = true,
+	[REBIRTH_DRAINING][REBIRTH_GIVEN_UP] = true,
+	[REBIRTH_GIVEN_UP][REBIRTH_PUT_OFF] = true,	/* by command */
+};
+
+static void set_state(struct device *dev, enum rebirth_state state,
+		      long long due_ms)
+{
+	if (!may_follow[dev->rebirth.state][state])
+		log_err("%s: illegal state of its rebirth, %d to %d",
+			dev->cfg->name, dev->rebirth.state, state);
+	dev->rebirth.state = state;
+	dev->rebirth.due_ms = due_ms;
+}
+
+static long long now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
+static void drop_link(struct device *dev)
+{
+	if (dev->rebirth.core_fd >= 0)
+		close(dev->rebirth.core_fd);
+	dev->rebirth.core_fd = -1;
+}
+
+void rebirth_begin(struct device *dev)
+{
+	drop_link(dev);
+	memset(&dev->rebirth, 0, sizeof(dev->rebirth));
+	dev->rebirth.core_fd = -1;
+}
+
+void rebirth_cancel(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->nr_devices; i++)
+		rebirth_begin(&vm->device[i]);
+}
+
+/* --- what the core is told ---------------------------------------------------- */
+
+static int tell_core(struct device *dev, enum life_type type)
+{
+	const struct life_core_relink msg = {
+		.index = (uint32_t)(dev - dev->child.vm->device),
+		.link = dev->rebirth.link,
+		.needs_reset = dev->rebirth.needs_reset,
+	};
+
+	return life_send(dev->child.vm->core.life_fd, type, &msg,
+			 &dev->rebirth.core_fd, type == LIFE_CORE_RELINK,
+			 SEND_MS);
+}
+
+static void give_up(struct device *dev)
+{
+	log_err("%s [%s]: died %u times within %d s; given up: the guest is told to reset it, and runs on (max_restarts = %u)",
+		dev->cfg->name, role_name(dev->cfg->role),
+		dev->rebirth.nr_window, WINDOW_MS / 1000,
+		dev->child.vm->cfg->max_restarts);
+	drop_link(dev);
+	set_state(dev, REBIRTH_GIVEN_UP, 0);
+	if (tell_core(dev, LIFE_CORE_GIVE_UP))
+		log_warn("core: cannot be told that %s was given up",
+			 dev->cfg->name);
+}
+
+/* --- births ---------------------------------------------------------------------- */
+
+/* How long the next birth has to wait. */
+static int delay_ms(const struct rebirth *rebirth)
+{
+	int delay = DELAY_MIN_MS;
+
+	if (rebirth->nr_fast == 0)
+		return 0;
+	for (unsigned int i = 1; i < rebirth->nr_fast && delay < DELAY_MAX_MS;
+	     i++)
+		delay *= 2;
+	return delay < DELAY_MAX_MS ? delay : DELAY_MAX_MS;
+}
+
+static void be_born(struct device *dev);
+
+/* Now, or when it is due. */
+static void put_off(struct device *dev)
+{
+	int delay = delay_ms(&dev->rebirth);
+
+	set_state(dev, REBIRTH_PUT_OFF, fdmsg_now_ms() + delay);
+	if (delay == 0)
+		be_born(dev);
+}
+
+/* Count a death.  Return: false if it was one too many. */
+static bool may_go_on(struct device *dev, long long age_ms)
+{
+	struct rebirth *rebirth = &dev->rebirth;
+	long long now_ms = fdmsg_now_ms();
+
+	if (!rebirth->nr_window || now_ms - rebirth->window_ms > WINDOW_MS) {
+		rebirth->window_ms = now_ms;
+		rebirth->nr_window = 0;
+	}
+	rebirth->nr_window++;
+	rebirth->nr_fast = age_ms < FAST_MS ? rebirth->nr_fast + 1 : 0;
+	return rebirth->nr_window <= dev->child.vm->cfg->max_restarts;
+}
+
+/* No process came of it, which counts as its death. */
+static void birth_failed(struct device *dev, const char *why)
+{
+	log_err("%s", why);
+	drop_link(dev);
+	set_state(dev, REBIRTH_PUT_OFF, 0);
+	if (may_go_on(dev, 0))
+		dev->rebirth.due_ms = fdmsg_now_ms() +
+				      delay_ms(&dev->rebirth);
+	else
+		give_up(dev);
+}
+
+static void be_born(struct device *dev)
+{
+	char why[VM_WHY_MAX] = "out of memory";
+	int device_fd;
+	int ret = link_make(dev, &dev->rebirth.core_fd, &device_fd, why);
+
+	set_state(dev, REBIRTH_UNDER_WAY, fdmsg_now_ms() + READY_MS);
+	dev->rebirth.link++;
+	if (!ret) {
+		ret = child_spawn(&dev->child, device_fd, why);
+		close(device_fd);
+	}
+	if (ret)
+		birth_failed(dev, why);
+	else
+		chardev_end_attach(dev);
+}
+
+void rebirth_ready(struct device *dev)
+{
+	struct rebirth *rebirth = &dev->rebirth;
+	char why[VM_WHY_MAX];
+	int err;
+
+	if (rebirth->state != REBIRTH_UNDER_WAY)
+		return;
+	if (child_wait_exec(&dev->child, why)) {
+		birth_failed(dev, why);
+		return;
+	}
+	err = tell_core(dev, LIFE_CORE_RELINK);
+	drop_link(dev);
+	rebirth->needs_reset = false;
+	set_state(dev, REBIRTH_NONE, 0);
+	if (err) {
+		log_err("core: does not take the new process of %s: %s",
+			dev->cfg->name, strerror(-err));
+		vm_kill(dev->child.vm, RUN_CORE_DIED, NULL);
+		return;
+	}
+	log_info("%s [%s]: process %d goes on, after %.1f ms",
+		 dev->cfg->name, role_name(dev->cfg->role),
+		 dev->child.birth.pid,
+		 (double)(now_us() - rebirth->died_us) / 1000);
+}
+
+/* --- deaths ---------------------------------------------------------------------- */
+
+static void report_death(const struct device *dev, const char *how,
+			 long long age_ms)
+{
+	const struct child *child = &dev->child;
+	const char *words = child->last_words;
+
+	log_warn("%s [%s]: %s, %lld.%03lld s after its birth, requests in flight: %llu%s%s",
+		 child->name, role_name(child->role), how, age_ms / 1000,
+		 age_ms % 1000, (unsigned long long)child->left_in_flight,
+		 words[0] ? ": " : "", words);
+}
+
+bool rebirth_of_dead(struct device *dev, const char *how,
+		     const siginfo_t *info)
+{
+	struct rebirth *rebirth = &dev->rebirth;
+	const struct vm *vm = dev->child.vm;
+	long long age_ms = fdmsg_now_ms() - dev->child.born_ms;
+	bool exchange = rebirth->state == REBIRTH_DRAINING;
+
+	if (vm->state != VM_RUNNING && vm->state != VM_STOPPING)
+		return false;
+	if (!exchange && dev->cfg->on_crash == CONFIG_CRASH_STOP)
+		return false;
+	rebirth->died_us = now_us();
+	rebirth->pinged_ms = 0;
+	drop_link(dev);
+	if (exchange && death_is_clean(info)) {
+		rebirth->nr_fast = 0;
+		put_off(dev);
+		return true;
+	}
+	report_death(dev, how, age_ms);
+	if (dev->cfg->on_crash == CONFIG_CRASH_RESET)
+		rebirth->needs_reset = true;
+	if (may_go_on(dev, age_ms))
+		put_off(dev);
+	else
+		give_up(dev);
+	return true;
+}
+
+int rebirth_exchange(struct device *dev, char *why)
+{
+	struct vm *vm = dev->child.vm;
+	int fd;
+
+	if (vm->state != VM_RUNNING ||
+	    (dev->rebirth.state != REBIRTH_NONE &&
+	     dev->rebirth.state != REBIRTH_GIVEN_UP)) {
+		snprintf(why, VM_WHY_MAX, "%s: not while the VM is %s%s",
+			 dev->cfg->name, vm_state_name(vm->state),
+			 dev->rebirth.state == REBIRTH_NONE ? "" :
+			 " and the device between two processes");
+		return -EBUSY;
+	}
+	fd = program_open(dev->cfg->role, why);
+	if (fd < 0)
+		return fd;
+	close(vm->exe_fd[dev->cfg->role]);
+	vm->exe_fd[dev->cfg->role] = fd;
+	dev->rebirth.nr_window = 0;
+	dev->rebirth.nr_fast = 0;
+	if (dev->rebirth.state == REBIRTH_GIVEN_UP) {
+		dev->rebirth.died_us = now_us();
+		put_off(dev);
+		return 0;
+	}
+	set_state(dev, REBIRTH_DRAINING, fdmsg_now_ms() + DRAIN_MS);
+	child_stop(&dev->child);
+	return 0;
+}
+
+const char *rebirth_state_name(const struct device *dev)
+{
+	switch (dev->rebirth.state) {
+	case REBIRTH_PUT_OFF:
+		return "waiting";
+	case REBIRTH_GIVEN_UP:
+		return "failed";
+	default:
+		return NULL;
+	}
+}
+
+/* --- heartbeat -------------------------------------------------------------------- */
+
+void rebirth_pong(struct device *dev, uint64_t cookie)
+{
+	if (cookie == dev->rebirth.cookie)
+		dev->rebirth.pinged_ms = 0;
+}
+
+static void kill_silent(struct device *dev, const char *what)
+{
+	log_warn("%s [%s]: process %d %s; killed", dev->cfg->name,
+		 role_name(dev->cfg->role), dev->child.birth.pid, what);
+	child_kill(&dev->child);
+	dev->rebirth.due_ms = 0;
+	dev->rebirth.pinged_ms = 0;
+}
+
+/* One device's turn.  fair: we are on time, so silence is its own. */
+static void beat(struct device *dev, long long now_ms, bool fair)
+{
+	struct rebirth *rebirth = &dev->rebirth;
+	struct child *child = &dev->child;
+	struct life_ping ping;
+
+	if (child->state != CHILD_READY || rebirth->state != REBIRTH_NONE)
+		return;
+	/* What has come already counts. */
+	events_take(&child->life, 0);
+	if (child->state != CHILD_READY)
+		return;
+	if (rebirth->pinged_ms && !fair)
+		rebirth->pinged_ms = now_ms;
+	if (rebirth->pinged_ms &&
+	    now_ms - rebirth->pinged_ms >= child->vm->cfg->heartbeat_ms) {
+		kill_silent(dev, "does not answer its heartbeat");
+		return;
+	}
+	if (rebirth->pinged_ms)
+		return;
+	ping.cookie = ++rebirth->cookie;
+	rebirth->pinged_ms = now_ms;
+	/* A channel that is full is one more sign of silence. */
+	(void)life_send(child->life_fd, LIFE_PING, &ping, NULL, 0, 0);
+}
+
+static long long heartbeat_step_ms(const struct vm *vm)
+{
+	return vm->cfg->heartbeat_ms / 3;
+}
+
+static void beat_all(struct vm *vm, long long now_ms)
+{
+	long long step_ms = heartbeat_step_ms(vm);
+	bool fair = now_ms - vm->beat_due_ms < step_ms;
+
+	vm->beat_due_ms = now_ms + step_ms;
+	for (unsigned int i = 0; i < vm->nr_devices; i++)
+		beat(&vm->device[i], now_ms, fair);
+}
+
+/* --- deadlines -------------------------------------------------------------------- */
+
+static bool devices_are_watched(const struct vm *vm)
+{
+	return vm->state == VM_RUNNING || vm->state == VM_STOPPING;
+}
+
+long long rebirth_due_ms(const struct vm *vm)
+{
+	long long due_ms = 0;
+
+	if (!devices_are_watched(vm))
+		return 0;
+	if (vm->cfg->heartbeat_ms)
+		due_ms = vm->beat_due_ms ? vm->beat_due_ms : fdmsg_now_ms();
+	for (unsigned int i = 0; i < vm->nr_devices; i++) {
+		long long one_ms = vm->device[i].rebirth.due_ms;
+
+		if (one_ms && (!due_ms || one_ms < due_ms))
+			due_ms = one_ms;
+	}
+	return due_ms;
+}
+
+static void expire(struct device *dev)
+{
+	switch (dev->rebirth.state) {
+	case REBIRTH_PUT_OFF:
+		be_born(dev);
+		return;
+	case REBIRTH_UNDER_WAY:
+		kill_silent(dev, "did not get ready in time");
+		return;
+	case REBIRTH_DRAINING:
+		kill_silent(dev, "did not finish in time");
+		return;
+	default:
+		dev->rebirth.due_ms = 0;
+	}
+}
+
+void rebirth_expire(struct vm *vm)
+{
+	long long now_ms = fdmsg_now_ms();
+
+	if (devices_are_watched(vm) && vm->cfg->heartbeat_ms &&
+	    now_ms >= vm->beat_due_ms)
+		beat_all(vm, now_ms);
+	for (unsigned int i = 0; i < vm->nr_devices; i++) {
+		struct device *dev = &vm->device[i];
+
+		if (devices_are_watched(vm) && dev->rebirth.due_ms &&
+		    now_ms >= dev->rebirth.due_ms)
+			expire(dev);
+	}
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest: 32 requests in flight at all times, each a slot of its own that
+ * writes a new pattern to its own sectors and reads it back, for as long as
+ * nobody types a character.  Then it drains, and says what it has seen: how
+ * many requests ended, how many with a bad status or the wrong pattern, how
+ * many it got back twice or without having asked, how many never.
+ *
+ * The completions are looked at in the used ring, so that a device that
+ * forgets its interrupt does no harm here; other guests are about those.
+ */
+#include "tests/guest/virtio.h"
+
+#define NR_SLOTS	32u
+#define SIZE		128u		/* of the queue: 3 descriptors a slot */
+#define SLOT_SECTORS	8u
+#define FLUSH_EVERY	16u		/* writes of a slot */
+#define ASK_EVERY	4096u		/* looks, between those at COM1 */
+#define DRAIN_LOOKS	400000000u
+
+#define LSR		(PORT_COM1 + 5)
+#define LSR_DATA	1u
+
+enum step { STEP_WRITE, STEP_FLUSH, STEP_READ };
+
+static struct slot {
+	struct blk_header header;
+	uint8_t status;
+	uint8_t step;
+	uint8_t in_flight;
+	uint32_t round;
+	uint64_t data[SECTOR / 8] __attribute__((aligned(SECTOR)));
+} slots[NR_SLOTS];
+
+static uint16_t seen;			/* of the used ring */
+static uint64_t nr_done, nr_bad, nr_strange;
+
+static uint64_t pattern(uint32_t slot, uint32_t round, uint32_t word)
+{
+	return (uint64_t)round << 32 | slot << 16 | word;
+}
+
+static void fill(uint32_t i)
+{
+	for (uint32_t word = 0; word < SECTOR / 8; word += 9)
+		slots[i].data[word] = pattern(i, slots[i].round, word);
+}
+
+static void forget(uint32_t i)
+{
+	for (uint32_t word = 0; word < SECTOR / 8; word += 9)
+		slots[i].data[word] = 0;
+}
+
+static int is_filled(uint32_t i)
+{
+	for (uint32_t word = 0; word < SECTOR / 8; word += 9)
+		if (slots[i].data[word] != pattern(i, slots[i].round, word))
+			return 0;
+	return 1;
+}
+
+static void submit(uint32_t i)
+{
+	static const uint32_t types[] = {
+		[STEP_WRITE] = T_OUT, [STEP_FLUSH] = T_FLUSH, [STEP_READ] = T_IN,
+	};
+	struct slot *slot = &slots[i];
+	struct desc *chain = &desc[i * 3];
+	uint16_t status = (uint16_t)(i * 3 + 2);
+	uint16_t data = (uint16_t)(i * 3 + 1);
+	uint16_t write = slot->step == STEP_READ ? DESC_WRITE : 0;
+
+	slot->header.type = types[slot->step];
+	slot->header.sector = i * SLOT_SECTORS;
+	slot->status = 0xff;
+	chain[0] = (struct desc){ (uint64_t)&slot->header, 16, DESC_NEXT,
+				  slot->step == STEP_FLUSH ? status : data };
+	chain[1] = (struct desc){ (uint64_t)slot->data, SECTOR,
+				  (uint16_t)(DESC_NEXT | write), status };
+	chain[2] = (struct desc){ (uint64_t)&slot->status, 1, DESC_WRITE, 0 };
+	slot->in_flight = 1;
+	driver.ring[driver.idx % SIZE] = (uint16_t)(i * 3);
+	barrier();
+	driver.idx++;
+	barrier();
+}
+
+/* What comes after what has ended. */
+static void advance(uint32_t i)
+{
+	struct slot *slot = &slots[i];
+
+	if (slot->status != 0)
+		nr_bad++;
+	switch (slot->step) {
+	case STEP_WRITE:
+		slot->step = slot->round % FLUSH_EVERY ? STEP_READ : STEP_FLUSH;
+		break;
+	case STEP_FLUSH:
+		slot->step = STEP_READ;
+		break;
+	default:
+		if (!is_filled(i))
+			nr_bad++;
+		slot->round++;
+		slot->step = STEP_WRITE;
+	}
+	if (slot->step == STEP_WRITE)
+		fill(i);
+	else if (slot->step == STEP_READ)
+		forget(i);
+}
+
+/* All that has ended since the last look.  again: submit what follows. */
+static void look(int again)
+{
+	int any = 0;
+
+	while (seen != *(volatile uint16_t *)&device.idx) {
+		uint32_t id = device.ring[seen % SIZE].id;
+
+		seen++;
+		if (id % 3 || id / 3 >= NR_SLOTS || !slots[id / 3].in_flight) {
+			nr_strange++;
+			continue;
+		}
+		slots[id / 3].in_flight = 0;
+		nr_done++;
+		advance(id / 3);
+		if (again)
+			submit(id / 3);
+		any = 1;
+	}
+	if (any && again)
+		mmio_write16(notify, 0);
+}
+
+static uint32_t nr_in_flight(void)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0; i < NR_SLOTS; i++)
+		nr += slots[i].in_flight;
+	return nr;
+}
+
+static void storm(void)
+{
+	for (uint32_t i = 0; i < NR_SLOTS; i++) {
+		slots[i].round = 1;
+		fill(i);
+		submit(i);
+	}
+	mmio_write16(notify, 0);
+	for (uint32_t looks = 0; ; looks++) {
+		look(1);
+		if (looks % ASK_EVERY == 0 && in8(LSR) & LSR_DATA)
+			return;
+	}
+}
+
+void guest_main(const char *cmdline)
+{
+	(void)cmdline;
+	lapic_enable();
+	if (!find_disk()) {
+		put("no disk\n");
+		power_off();
+	}
+	find_caps();
+	set_vector(0x50);
+	driver_start(SIZE);
+	put("storm\n");
+	storm();
+	for (uint32_t looks = 0; looks < DRAIN_LOOKS && nr_in_flight(); looks++)
+		look(0);
+	put_value("done", nr_done);
+	put_value("bad", nr_bad);
+	put_value("strange", nr_strange);
+	put_value("lost", nr_in_flight());
+	mmio_write8(common + STATUS, 0);
+	put_value("status", mmio_read8(common + STATUS));
+	power_off();
+}
