@@ -222,7 +222,8 @@ $(eval $(call program,tests/perf/bench_jail,tests/perf/bench_jail.c $(JAIL_ATTEM
 $(eval $(call program,tests/perf/bench_start,tests/perf/bench_start.c tests/perf/cpu.c))
 $(eval $(call program,tests/perf/bench_blk,tests/perf/bench_blk.c tests/perf/cpu.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC)))
 BENCHES := $(O)/tests/perf/bench_jail $(O)/tests/perf/bench_start \
-	$(O)/tests/perf/bench_blk $(O)/tests/perf/first_byte.guest
+	$(O)/tests/perf/bench_blk $(O)/tests/perf/first_byte.guest \
+	$(O)/tests/perf/bench_rebirth
 $(O)/tests/jail/test_break_out $(O)/tests/jail/test_birth $(O)/tests/jail/test_stages: | $(O)/tests/jail/probe
 
 # Bare-metal guests: what KVM's instruction emulator can run (tests/guest/lib.h).
@@ -258,6 +259,10 @@ GUEST_TEST := tests/guest/harness.c tests/tap.c ipc/log.c ipc/fdmsg.c ipc/life.c
 $(eval $(call test,tests/guest/test_exits,tests/guest/test_exits.c $(GUEST_TEST)))
 $(eval $(call test,tests/guest/test_smp,tests/guest/test_smp.c $(GUEST_TEST)))
 $(eval $(call test,tests/guest/test_virtio_blk,tests/guest/test_virtio_blk.c $(GUEST_TEST)))
+STORM := tests/guest/storm_vm.c $(GUEST_TEST)
+$(eval $(call test,tests/guest/test_rebirth,tests/guest/test_rebirth.c $(STORM)))
+$(eval $(call program,tests/perf/bench_rebirth,tests/perf/bench_rebirth.c $(STORM)))
+$(O)/tests/guest/test_rebirth $(O)/tests/perf/bench_rebirth: | $(GUESTS) all
 $(O)/tests/guest/test_exits $(O)/tests/guest/test_smp $(O)/tests/guest/test_virtio_blk: | $(GUESTS) $(O)/bulkhead-core $(O)/bulkhead-blk
 
 # The PCI side of the core, with fakes in place of KVM and of the back-ends.

@@ -55,14 +55,16 @@ static void device_failed(struct vm *vm, const struct life_core_event *event,
 	/* Its predecessor, whose death was seen first. */
 	if (event->link != dev->rebirth.link)
 		return;
-	if (!child_alive(&dev->child)) {
-		if (!dev->cfg->socket.path)
-			return;		/* reported when it died */
+	if (dev->cfg->socket.path) {
+		if (rebirth_of_foreign(dev, text, event->in_flight))
+			return;
 		log_err("%s: the back-end at %s failed: %s; stopping the VM",
 			dev->cfg->name, dev->cfg->socket.path, text);
 		vm_end(vm, RUN_DEVICE_DIED);
 		return;
 	}
+	if (!child_alive(&dev->child))
+		return;		/* reported when it died */
 	if (child_is_dead(&dev->child, DEATH_GRACE_MS))
 		child_take_death(&dev->child);
 	else

@@ -15,7 +15,6 @@
 #include "cli/resources.h"
 #include "ipc/fdmsg.h"
 
-#define CONNECT_MS	3000	/* a back-end that takes longer hangs */
 #define CONNECT_STEP_MS	20
 
 static int try_connect(const struct sockaddr_un *addr)
@@ -33,11 +32,11 @@ static int try_connect(const struct sockaddr_un *addr)
 }
 
 /* unix(7): a full backlog says EAGAIN; then the back-end is busy. */
-static int connect_foreign(const struct config_path *socket_path,
+static int connect_foreign(const struct config_path *socket_path, int wait_ms,
 			   char why[VM_WHY_MAX])
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	long long end_ms = fdmsg_now_ms() + CONNECT_MS;
+	long long end_ms = fdmsg_now_ms() + wait_ms;
 	int ret = -ENAMETOOLONG;
 
 	if (strlen(socket_path->path) < sizeof(addr.sun_path)) {
@@ -54,8 +53,8 @@ static int connect_foreign(const struct config_path *socket_path,
 	return ret;
 }
 
-int link_make(const struct device *dev, int *core_fd, int *device_fd,
-	      char why[VM_WHY_MAX])
+int link_make(const struct device *dev, int wait_ms, int *core_fd,
+	      int *device_fd, char why[VM_WHY_MAX])
 {
 	/* The register channel keeps message borders, vhost-user is a stream. */
 	int type = dev->cfg->role == LIFE_ROLE_SERIAL ? SOCK_SEQPACKET :
@@ -65,7 +64,7 @@ int link_make(const struct device *dev, int *core_fd, int *device_fd,
 
 	*core_fd = *device_fd = -1;
 	if (dev->cfg->socket.path) {
-		ret = connect_foreign(&dev->cfg->socket, why);
+		ret = connect_foreign(&dev->cfg->socket, wait_ms, why);
 		if (ret < 0)
 			return ret;
 		*core_fd = ret;

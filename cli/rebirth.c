@@ -35,7 +35,8 @@
 #define DELAY_MIN_MS	10
 #define DELAY_MAX_MS	5000
 #define WINDOW_MS	60000
-#define FOREIGN_MS	100	/* between attempts to find a back-end again */
+#define FOREIGN_STEP_MS	100	/* between attempts to find a back-end again */
+#define FOREIGN_MS	60000	/* in all */
 
 static const bool may_follow[REBIRTH_NR_STATES][REBIRTH_NR_STATES] = {
 	[REBIRTH_NONE][REBIRTH_PUT_OFF] = true,
@@ -106,6 +107,29 @@ static int tell_core(struct device *dev, enum life_type type)
 			 SEND_MS);
 }
 
+/* The core goes on with whoever is at the other end of core_fd. */
+static void hand_over(struct device *dev)
+{
+	struct rebirth *rebirth = &dev->rebirth;
+	int err = tell_core(dev, LIFE_CORE_RELINK);
+
+	drop_link(dev);
+	rebirth->needs_reset = false;
+	set_state(dev, REBIRTH_NONE, 0);
+	if (err) {
+		log_err("core: does not take the new process of %s: %s",
+			dev->cfg->name, strerror(-err));
+		vm_kill(dev->child.vm, RUN_CORE_DIED, NULL);
+		return;
+	}
+	log_info("%s [%s]: %s %d goes on, after %.1f ms", dev->cfg->name,
+		 role_name(dev->cfg->role),
+		 dev->cfg->socket.path ? "connection" : "process",
+		 dev->cfg->socket.path ? (int)rebirth->link :
+					 dev->child.birth.pid,
+		 (double)(now_us() - rebirth->died_us) / 1000);
+}
+
 static void give_up(struct device *dev)
 {
 	log_err("%s [%s]: died %u times within %d s; given up: the guest is told to reset it, and runs on (max_restarts = %u)",
@@ -174,12 +198,37 @@ static void birth_failed(struct device *dev, const char *why)
 		give_up(dev);
 }
 
+/* Whoever listens at the same path now is the next back-end. */
+static void find_foreign(struct device *dev)
+{
+	struct rebirth *rebirth = &dev->rebirth;
+	char why[VM_WHY_MAX];
+	int none;
+
+	if (link_make(dev, 0, &rebirth->core_fd, &none, why) == 0) {
+		set_state(dev, REBIRTH_UNDER_WAY, 0);
+		rebirth->link++;
+		hand_over(dev);
+		return;
+	}
+	set_state(dev, REBIRTH_PUT_OFF, fdmsg_now_ms() + FOREIGN_STEP_MS);
+	if (now_us() - rebirth->died_us < FOREIGN_MS * 1000LL)
+		return;
+	log_err("%s", why);
+	give_up(dev);
+}
+
 static void be_born(struct device *dev)
 {
 	char why[VM_WHY_MAX] = "out of memory";
 	int device_fd;
-	int ret = link_make(dev, &dev->rebirth.core_fd, &device_fd, why);
+	int ret;
 
+	if (dev->cfg->socket.path) {
+		find_foreign(dev);
+		return;
+	}
+	ret = link_make(dev, 0, &dev->rebirth.core_fd, &device_fd, why);
 	set_state(dev, REBIRTH_UNDER_WAY, fdmsg_now_ms() + READY_MS);
 	dev->rebirth.link++;
 	if (!ret) {
@@ -194,30 +243,15 @@ static void be_born(struct device *dev)
 
 void rebirth_ready(struct device *dev)
 {
-	struct rebirth *rebirth = &dev->rebirth;
 	char why[VM_WHY_MAX];
-	int err;
 
-	if (rebirth->state != REBIRTH_UNDER_WAY)
+	if (dev->rebirth.state != REBIRTH_UNDER_WAY)
 		return;
 	if (child_wait_exec(&dev->child, why)) {
 		birth_failed(dev, why);
 		return;
 	}
-	err = tell_core(dev, LIFE_CORE_RELINK);
-	drop_link(dev);
-	rebirth->needs_reset = false;
-	set_state(dev, REBIRTH_NONE, 0);
-	if (err) {
-		log_err("core: does not take the new process of %s: %s",
-			dev->cfg->name, strerror(-err));
-		vm_kill(dev->child.vm, RUN_CORE_DIED, NULL);
-		return;
-	}
-	log_info("%s [%s]: process %d goes on, after %.1f ms",
-		 dev->cfg->name, role_name(dev->cfg->role),
-		 dev->child.birth.pid,
-		 (double)(now_us() - rebirth->died_us) / 1000);
+	hand_over(dev);
 }
 
 /* --- deaths ---------------------------------------------------------------------- */
@@ -261,6 +295,27 @@ bool rebirth_of_dead(struct device *dev, const char *how,
 		put_off(dev);
 	else
 		give_up(dev);
+	return true;
+}
+
+bool rebirth_of_foreign(struct device *dev, const char *text, bool in_flight)
+{
+	const struct vm *vm = dev->child.vm;
+
+	if ((vm->state != VM_RUNNING && vm->state != VM_STOPPING) ||
+	    dev->cfg->on_crash == CONFIG_CRASH_STOP)
+		return false;
+	log_warn("%s: the back-end at %s failed: %s; %s", dev->cfg->name,
+		 dev->cfg->socket.path, text, in_flight ?
+		 "requests are lost with it, so the guest has to reset the device" :
+		 "nothing is lost with it");
+	dev->rebirth.needs_reset =
+		in_flight || dev->cfg->on_crash == CONFIG_CRASH_RESET;
+	dev->rebirth.died_us = now_us();
+	if (!may_go_on(dev, FAST_MS))
+		give_up(dev);
+	else
+		put_off(dev);
 	return true;
 }
 

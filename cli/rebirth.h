@@ -51,6 +51,12 @@ void rebirth_cancel(struct vm *vm);
 bool rebirth_of_dead(struct device *dev, const char *how,
 		     const siginfo_t *info);
 
+/*
+ * A foreign back-end hung up.  Return: true, it is looked for again; false,
+ * the VM ends with it.  in_flight: it had requests that nobody else knows.
+ */
+bool rebirth_of_foreign(struct device *dev, const char *text, bool in_flight);
+
 /* A reborn process is READY: give the core its link. */
 void rebirth_ready(struct device *dev);
 

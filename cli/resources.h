@@ -46,9 +46,12 @@ int memory_check_host(const struct config *cfg, char why[VM_WHY_MAX]);
 /* programs.c: bulkhead-core and its like, beside us or in libexec. */
 int program_open(enum life_role role, char why[VM_WHY_MAX]);
 
-/* link.c: a new link for a device; core_fd, device_fd (-1: foreign) owned. */
-int link_make(const struct device *dev, int *core_fd, int *device_fd,
-	      char why[VM_WHY_MAX]);
+/*
+ * link.c: a new link for a device; core_fd, device_fd (-1: foreign) owned.
+ * wait_ms: for a foreign back-end that is busy.
+ */
+int link_make(const struct device *dev, int wait_ms, int *core_fd,
+	      int *device_fd, char why[VM_WHY_MAX]);
 
 /* terminal.c */
 void terminal_init(struct terminal *terminal);

@@ -34,6 +34,7 @@
 #include "jail/death.h"
 
 #define READY_MS	30000	/* births and confinement on a slow host */
+#define CONNECT_MS	3000	/* a back-end that takes longer hangs */
 #define FINISH_MS	5000	/* from LIFE_STOP to exit */
 #define REAP_MS		5000	/* from SIGKILL to reaped */
 #define SEND_MS		500
@@ -123,7 +124,7 @@ static int begin_device(struct vm *vm, unsigned int index,
 	int ret;
 
 	rebirth_begin(dev);
-	ret = link_make(dev, &core_fd, &device_fd, why);
+	ret = link_make(dev, CONNECT_MS, &core_fd, &device_fd, why);
 
 	if (ret)
 		return ret;

@@ -67,7 +67,7 @@ void virtio_pci_check(struct virtio_pci *dev, int err)
 	if (!err)
 		return;
 	in_flight = vhost_front_may_lose(&dev->front);
-	if (!dev->has_successor)
+	if (dev->given_up || (dev->foreign && in_flight))
 		mark_needs_reset(dev);
 	if (dev->failure_reported)
 		return;
@@ -84,7 +84,7 @@ void virtio_pci_check(struct virtio_pci *dev, int err)
 static void give_up(struct virtio_pci *dev)
 {
 	vhost_front_drop(&dev->front);
-	dev->has_successor = false;
+	dev->given_up = true;
 	mark_needs_reset(dev);
 }
 
@@ -95,6 +95,7 @@ static void succeed(struct virtio_pci *dev, const struct relink *relink)
 
 	dev->link = relink->link;
 	dev->failure_reported = false;
+	dev->given_up = false;
 	if (relink->needs_reset) {
 		vhost_front_forget(&dev->front);
 		mark_needs_reset(dev);

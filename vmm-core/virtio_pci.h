@@ -67,7 +67,8 @@ struct virtio_pci {
 
 	bool config_stale;	/* back-end has a newer config space */
 	unsigned int link;	/* number of front's link */
-	bool has_successor;	/* the supervisor brings one when it dies */
+	bool foreign;		/* a back-end that is not ours */
+	bool given_up;		/* it failed, and none will follow */
 	bool failure_reported;	/* this back-end's */
 	struct relink_box successor;
 	struct log_limit log_limit;
@@ -101,7 +102,8 @@ void virtio_pci_needs_reset(struct virtio_pci *dev, const char *why);
 
 /*
  * err, if it is one, of a call of vhost_front: the back-end is no more.  If
- * it has a successor the guest need not know; else DEVICE_NEEDS_RESET.
+ * its successor can do all that it had to do the guest need not know; else
+ * DEVICE_NEEDS_RESET.
  */
 void virtio_pci_check(struct virtio_pci *dev, int err);
 

@@ -397,7 +397,7 @@ int virtio_pci_add(const struct life_core_device *life, int link_fd,
 	}
 	dev = &devices[life->index];
 	memcpy(dev->name, life->name, sizeof(dev->name));
-	dev->has_successor = !life->foreign;
+	dev->foreign = life->foreign;
 	set_up_front(dev, kind, life->nr_queues, inflight_fd);
 
 	err = vhost_front_attach(&dev->front, link_fd);

@@ -781,7 +781,7 @@ START_TEST(a_successor_is_told_all)
 	ck_assert_uint_ge(heir_was_asked(VHOST_USER_SET_VRING_KICK), 1);
 	ck_assert_uint_eq(fake_kvm_nr_events(LIFE_EVENT_DEVICE_FAILED),
 			  _i == 0);
-	fake_backend_join(&heir);
+	fake_backend_end(&heir);
 }
 END_TEST
 
@@ -797,7 +797,7 @@ START_TEST(a_driver_may_start_between_two_processes)
 	succeed(false);
 	ck_assert_uint_eq(status(), RUNNING);
 	ck_assert_uint_eq(heir_was_asked(VHOST_USER_SET_MEM_TABLE), 1);
-	fake_backend_join(&heir);
+	fake_backend_end(&heir);
 }
 END_TEST
 
@@ -815,7 +815,7 @@ START_TEST(a_successor_may_need_a_reset)
 	run_driver();
 	ck_assert_uint_eq(status(), RUNNING);
 	ck_assert_uint_eq(heir_was_asked(VHOST_USER_SET_MEM_TABLE), 1);
-	fake_backend_join(&heir);
+	fake_backend_end(&heir);
 }
 END_TEST
 
@@ -830,7 +830,7 @@ START_TEST(a_device_that_was_given_up_may_come_back)
 	set(VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	run_driver();
 	ck_assert_uint_eq(status(), RUNNING);
-	fake_backend_join(&heir);
+	fake_backend_end(&heir);
 }
 END_TEST
 
@@ -1045,6 +1045,10 @@ static Suite *suite(void)
 	tcase_add_test(back, a_broken_ring_needs_a_reset);
 	tcase_add_test(back, a_dead_back_end_is_reported_once);
 	tcase_add_test(back, a_wrong_answer_fails_the_device);
+	tcase_add_loop_test(back, a_successor_is_told_all, 0, 2);
+	tcase_add_test(back, a_driver_may_start_between_two_processes);
+	tcase_add_test(back, a_successor_may_need_a_reset);
+	tcase_add_test(back, a_device_that_was_given_up_may_come_back);
 	tcase_add_test(back, a_hung_back_end_stalls_one_vcpu_for_a_while);
 	tcase_add_loop_test(adding, each_kind_has_its_queues, 0, 10);
 	tcase_add_test(adding, every_slot_can_be_filled);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Devices die while a guest keeps 32 requests in flight: it must not notice.
+ * Everything is real: supervisor, jails, core, disk; the guest checks each
+ * byte that it reads back.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/guest/harness.h"
+#include "tests/guest/storm_vm.h"
+
+#define NR_KILLS	30
+#define NR_STOPS	2
+#define NR_SERIAL_KILLS	5
+
+static bool guest_is_content(struct storm_vm *vm)
+{
+	struct storm_result result;
+	int status = storm_vm_finish(vm, &result);
+
+	if (status == 0 && result.done > 0 && !result.bad &&
+	    !result.strange && !result.lost)
+		return true;
+	printf("# exit status %d; of %llu requests %llu bad, %llu strange, %llu lost\n",
+	       status, (unsigned long long)result.done,
+	       (unsigned long long)result.bad,
+	       (unsigned long long)result.strange,
+	       (unsigned long long)result.lost);
+	return false;
+}
+
+/* nr signals at random moments.  Return: how many were survived. */
+static int strike(struct storm_vm *vm, int signal, int nr)
+{
+	int survived = 0;
+
+	for (int i = 0; i < nr; i++) {
+		usleep((useconds_t)(60000 + rand() % 60000));
+		if (storm_vm_strike(vm, signal) >= 0)
+			survived++;
+	}
+	return survived;
+}
+
+static void test_kills(void)
+{
+	struct storm_vm vm;
+	bool ok;
+
+	storm_vm_start(&vm, "max_restarts = 1000\nheartbeat = 500ms");
+	ok = tap_result(strike(&vm, SIGKILL, NR_KILLS) == NR_KILLS,
+			"%d kills of the disk's process under load", NR_KILLS);
+	ok &= tap_result(strike(&vm, SIGSTOP, NR_STOPS) == NR_STOPS,
+			 "%d times it hangs: the heartbeat finds it", NR_STOPS);
+	ok &= tap_result(vm.blk->births == 1 + NR_KILLS + NR_STOPS,
+			 "its statistics go on from process to process");
+	ok &= tap_result(guest_is_content(&vm),
+			 "the guest lost nothing, saw no error, read what it wrote");
+	storm_vm_drop(&vm, !ok);
+}
+
+static void test_serial(void)
+{
+	struct storm_vm vm;
+	bool ok = true;
+
+	storm_vm_start(&vm, "max_restarts = 1000");
+	for (int i = 0; i < NR_SERIAL_KILLS; i++) {
+		pid_t pid = storm_vm_process(&vm, "serial");
+
+		ok &= pid > 0 && kill(pid, SIGKILL) == 0;
+		usleep(100000);
+		ok &= storm_vm_moves(&vm);
+	}
+	tap_result(ok, "%d kills of the serial port's process: the guest runs on",
+		   NR_SERIAL_KILLS);
+	ok &= tap_result(guest_is_content(&vm),
+			 "what is typed and printed after them arrives");
+	storm_vm_drop(&vm, !ok);
+}
+
+static void test_limit(void)
+{
+	struct storm_vm vm;
+	bool ok;
+
+	storm_vm_start(&vm, "max_restarts = 2");
+	ok = tap_result(strike(&vm, SIGKILL, 2) == 2,
+			"as many deaths as max_restarts allows");
+	kill(storm_vm_process(&vm, "blk-vda"), SIGKILL);
+	ok &= tap_result(storm_vm_says(&vm, "given up", 2000),
+			 "one more: the device is given up");
+	ok &= tap_result(kill(vm.supervisor, 0) == 0 &&
+			 storm_vm_process(&vm, "bulkhead-core") > 0,
+			 "the VM runs on");
+	storm_vm_drop(&vm, !ok);
+}
+
+static void test_policy(const char *line, const char *text, bool runs_on,
+			const char *what)
+{
+	struct storm_vm vm;
+	bool ok;
+
+	storm_vm_start(&vm, line);
+	kill(storm_vm_process(&vm, "blk-vda"), SIGKILL);
+	ok = storm_vm_says(&vm, text, 2000);
+	usleep(200000);
+	ok = tap_result(ok && runs_on ==
+			(storm_vm_process(&vm, "bulkhead-core") > 0),
+			"%s", what);
+	storm_vm_drop(&vm, !ok);
+}
+
+int main(void)
+{
+	const char *why;
+
+	if (!kvm_usable(&why)) {
+		tap_skip(why, "rebirth");
+		return tap_end();
+	}
+	srand((unsigned int)time(NULL));
+	test_kills();
+	test_serial();
+	test_limit();
+	test_policy("on_crash = stop", "stopping the VM", false,
+		    "on_crash = stop: the VM ends with its disk");
+	test_policy("on_crash = reset-device", "goes on", true,
+		    "on_crash = reset-device: a new process, for a driver that resets");
+	return tap_end();
+}
