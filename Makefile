@@ -86,7 +86,7 @@ CLI_SUPERVISOR := cli/supervisor.c cli/signals.c cli/title.c cli/loop.c \
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
 	cli/doctor_jail.c cli/doctor_host.c
 CLI := cli/main.c cli/cmd_config_args.c cli/cmd_run.c cli/cmd_check.c \
-	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/client.c \
+	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/cmd_device.c cli/client.c \
 	$(CLI_CONFIG) $(CLI_SUPERVISOR) $(CLI_DOCTOR) $(JAIL) $(IPC)
 
 POLICYC := policy/policyc.c policy/parse.c policy/expression.c policy/lint.c \
@@ -188,6 +188,7 @@ $(eval $(call test,tests/unit/test_child_log,tests/unit/test_child_log.c cli/chi
 $(eval $(call test,tests/unit/test_guest_mem,tests/unit/test_guest_mem.c devproc/guest_mem.c devproc/peer_file.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_inflight,tests/unit/test_inflight.c devproc/inflight.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_vring,tests/unit/test_vring.c devproc/vring.c devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_recovery,tests/unit/test_recovery.c devproc/vring.c devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_blk_request,tests/unit/test_blk_request.c devproc/blk/request.c devproc/vring.c devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_uart,tests/unit/test_uart.c devproc/uart.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_chardev,tests/unit/test_chardev.c devproc/chardev.c ipc/log.c ipc/fdmsg.c,$(CHECK)))

@@ -53,6 +53,9 @@ static void print_vm(const struct config *cfg)
 	       cfg->on_reboot == CONFIG_REBOOT_RESTART ? "restart" : "stop",
 	       cfg->on_panic == CONFIG_PANIC_REPORT ? "report" : "stop",
 	       cfg->stop_timeout_ms);
+	printf("vm: on_crash %s, max_restarts %u, heartbeat %ums\n",
+	       config_on_crash_name(cfg->on_crash), cfg->max_restarts,
+	       cfg->heartbeat_ms);
 }
 
 static void print_devices(const struct config *cfg)
@@ -60,6 +63,9 @@ static void print_devices(const struct config *cfg)
 	for (unsigned int i = 0; i < cfg->nr_devices; i++) {
 		const struct config_device *dev = &cfg->device[i];
 
+		if (dev->on_crash != cfg->on_crash)
+			printf("%s: on_crash %s\n", dev->name,
+			       config_on_crash_name(dev->on_crash));
 		if (dev->role == LIFE_ROLE_BLK)
 			print_blk(dev);
 		else if (dev->role == LIFE_ROLE_RNG)

@@ -89,6 +89,9 @@ int config_load(const char *file, const char *const *sets,
 		unsigned int nr_sets, struct config **cfg,
 		char err[CONFIG_ERROR_MAX]);
 
+/* "restart" and its like; not CONFIG_CRASH_INHERIT. */
+const char *config_on_crash_name(int on_crash);
+
 void config_free(struct config *cfg);
 
 #endif

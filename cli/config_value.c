@@ -147,18 +147,23 @@ const char *config_parse_on_panic(const struct config_value_context *in,
 			    dest);
 }
 
+static const char *const on_crash_names[CONFIG_CRASH_INHERIT] = {
+	[CONFIG_CRASH_RESTART] = "restart",
+	[CONFIG_CRASH_RESET] = "reset-device",
+	[CONFIG_CRASH_STOP] = "stop",
+};
+
+const char *config_on_crash_name(int on_crash)
+{
+	return on_crash_names[on_crash];
+}
+
 const char *config_parse_on_crash(const struct config_value_context *in,
 				  void *dest)
 {
-	static const char *const names[] = {
-		[CONFIG_CRASH_RESTART] = "restart",
-		[CONFIG_CRASH_RESET] = "reset-device",
-		[CONFIG_CRASH_STOP] = "stop",
-	};
-
 	if (!strcmp(in->value, "pause"))
 		return "a VM cannot be paused yet; expected restart, reset-device or stop";
-	return parse_choice(in->value, names, 3,
+	return parse_choice(in->value, on_crash_names, CONFIG_CRASH_INHERIT,
 			    "expected restart, reset-device or stop", dest);
 }
 

@@ -40,10 +40,12 @@ static const char *resource_of(struct child *child)
 static json_t *describe_child(struct child *child)
 {
 	bool alive = child_alive(child);
+	const struct device *dev = device_of(child);
+	const char *state = dev ? rebirth_state_name(dev) : NULL;
 
 	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:i, s:s}", "role",
 			 role_name(child->role), "device", child->name, "state",
-			 child_state_name(child->state), "pid",
+			 state ? state : child_state_name(child->state), "pid",
 			 alive ? child->birth.pid : 0, "uptime_ms",
 			 (json_int_t)(alive ? fdmsg_now_ms() - child->born_ms :
 					      0),
@@ -123,6 +125,30 @@ static json_t *command_kill(struct vm *vm, const json_t *request, bool *waits)
 	return reply_ok();
 }
 
+static json_t *command_restart_device(struct vm *vm, const json_t *request,
+				      bool *waits)
+{
+	const char *name =
+		json_string_value(json_object_get(request, "device"));
+	char why[VM_WHY_MAX];
+
+	(void)waits;
+	if (!name)
+		return control_error("the request has no device");
+	for (unsigned int i = 0; i < vm->nr_devices; i++) {
+		struct device *dev = &vm->device[i];
+
+		if (strcmp(dev->cfg->name, name))
+			continue;
+		if (dev->cfg->socket.path)
+			return control_error("%s is a back-end of somebody else",
+					     name);
+		return rebirth_exchange(dev, why) ? control_error("%s", why) :
+						    reply_ok();
+	}
+	return control_error("there is no such device");
+}
+
 static json_t *command_wait(struct vm *vm, const json_t *request, bool *waits)
 {
 	(void)vm;
@@ -138,6 +164,7 @@ static const struct {
 	{ "status", command_status },
 	{ "stop", command_stop },
 	{ "kill", command_kill },
+	{ "restart-device", command_restart_device },
 	{ "wait", command_wait },
 };
 

@@ -340,7 +340,9 @@ int vring_pop(struct vring *vring, struct vring_chain *chain)
 		return ret;
 	}
 	mark_taken(vring, chain->head);
-	inflight_taken(&vring->inflight, chain->head);
+	/* One that is done again is marked, and keeps its place in the order. */
+	if (!vring->took_again)
+		inflight_taken(&vring->inflight, chain->head);
 	vring->in_flight++;
 	stats_add(&vring->stats->in_flight, 1);
 	return 1;
@@ -349,13 +351,14 @@ int vring_pop(struct vring *vring, struct vring_chain *chain)
 void vring_unpop(struct vring *vring, uint16_t head)
 {
 	unmark_taken(vring, head);
-	inflight_untaken(&vring->inflight, head);
 	vring->in_flight--;
 	stats_add(&vring->stats->in_flight, -1ull);
-	if (vring->took_again)
+	if (vring->took_again) {
 		vring->next_again--;
-	else
-		vring->last_avail--;
+		return;
+	}
+	inflight_untaken(&vring->inflight, head);
+	vring->last_avail--;
 }
 
 /* --- D5: giving back ------------------------------------------------------ */

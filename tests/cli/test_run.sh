@@ -104,7 +104,7 @@ report "stop --timeout kills a guest that does not hear"
 # --- deaths ---
 # dies ROLE SIGNAL STATUS PATTERN
 dies() {
-	start_vm
+	start_vm --set vm.on_crash=stop
 	kill "-$2" "$(process "$1")"
 	ended "$3" && says "$4" && nothing_left
 	report "$1 dies of SIG$2"
@@ -115,7 +115,7 @@ dies rng KILL 5 'rng \[rng\]: killed by SIGKILL'
 dies core KILL 6 'core \[core\]: killed by SIGKILL'
 [ "$(grep -c stopping "$scratch/err")" -eq 1 ]
 report "one death is reported, not those that follow"
-start_vm
+start_vm --set vm.on_crash=stop
 kill -STOP "$(process rng)"
 kill -KILL "$(process blk)"
 ended 5 && says 'rng: process [0-9]+ did not finish in time; killed' && nothing_left
@@ -168,7 +168,7 @@ for _ in $(seq 100); do
 	[ -S "$scratch/v.sock" ] && break
 	sleep 0.02
 done
-start_vm --set "blk d1.socket=$scratch/v.sock"
+start_vm --set "blk d1.socket=$scratch/v.sock" --set 'blk d1.on_crash=stop'
 "$bulkhead" ps "$vm" | grep -q "blk  *foreign  *0 .*$scratch/v.sock"
 report "socket = : a back-end that somebody else runs"
 kill "$backend"

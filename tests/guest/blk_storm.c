@@ -84,6 +84,7 @@ static void submit(uint32_t i)
 	barrier();
 	driver.idx++;
 	barrier();
+	mmio_write16(notify, 0);
 }
 
 /* What comes after what has ended. */
@@ -115,8 +116,6 @@ static void advance(uint32_t i)
 /* All that has ended since the last look.  again: submit what follows. */
 static void look(int again)
 {
-	int any = 0;
-
 	while (seen != *(volatile uint16_t *)&device.idx) {
 		uint32_t id = device.ring[seen % SIZE].id;
 
@@ -130,10 +129,7 @@ static void look(int again)
 		advance(id / 3);
 		if (again)
 			submit(id / 3);
-		any = 1;
 	}
-	if (any && again)
-		mmio_write16(notify, 0);
 }
 
 static uint32_t nr_in_flight(void)
@@ -152,7 +148,6 @@ static void storm(void)
 		fill(i);
 		submit(i);
 	}
-	mmio_write16(notify, 0);
 	for (uint32_t looks = 0; ; looks++) {
 		look(1);
 		if (looks % ASK_EVERY == 0 && in8(LSR) & LSR_DATA)

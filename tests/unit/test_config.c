@@ -61,6 +61,9 @@ START_TEST(defaults_are_filled_in)
 	ck_assert_ptr_null(cfg->initrd.path);
 	ck_assert_str_eq(cfg->cmdline, "");
 	ck_assert_int_eq(cfg->on_reboot, CONFIG_REBOOT_RESTART);
+	ck_assert_int_eq(cfg->on_crash, CONFIG_CRASH_RESTART);
+	ck_assert_uint_eq(cfg->max_restarts, 10);
+	ck_assert_uint_eq(cfg->heartbeat_ms, 3000);
 	ck_assert_int_eq(cfg->on_panic, CONFIG_PANIC_REPORT);
 	ck_assert_uint_eq(cfg->stop_timeout_ms, 30000);
 	ck_assert(!cfg->huge_pages);
@@ -184,6 +187,10 @@ static const struct {
 	{ VM "stop_timeout = 5m\n", "@:3: stop_timeout = 5m: the unit must" },
 	{ VM "stop_timeout = 90000s\n", "at most 86400s" },
 	{ VM "huge_pages = 1\n", "@:3: huge_pages = 1: expected yes or no" },
+	{ VM "on_crash = pause\n", "@:3: on_crash = pause: a VM cannot be paused" },
+	{ VM "on_crash = maybe\n", "@:3: on_crash = maybe: expected" },
+	{ VM "max_restarts = many\n", "@:3: max_restarts = many: expected" },
+	{ VM "heartbeat = 10ms\n", "@:3: heartbeat = 10ms: expected" },
 	{ VM "on_reboot = maybe\n", "@:3: on_reboot = maybe: expected" },
 	{ VM "on_panic = maybe\n", "@:3: on_panic = maybe: expected" },
 	{ VM "name = a/b\n", "@:3: name = a/b: a name has" },

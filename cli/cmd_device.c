@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bulkhead device VM restart DEVICE: exchange a device's process while the
+ * guest runs (C7).  The supervisor begins it and answers at once; this client
+ * looks on until the successor serves.
+ */
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/client.h"
+#include "cli/cmd.h"
+#include "ipc/fdmsg.h"
+
+#define EXCHANGE_MS	30000	/* draining, dying, rebirth */
+#define LOOK_MS		20
+
+/* The device's object in a reply to "status"; borrowed; NULL: not there. */
+static const json_t *find_device(const json_t *status, const char *name)
+{
+	const json_t *list = json_object_get(status, "processes");
+	size_t i;
+	json_t *one;
+
+	json_array_foreach(list, i, one) {
+		const char *device =
+			json_string_value(json_object_get(one, "device"));
+
+		if (device && !strcmp(device, name))
+			return one;
+	}
+	return NULL;
+}
+
+static json_int_t number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+/* What the device was before, or is now.  Return: births; -1 with why. */
+static json_int_t look(struct client_conn *conn, const char *name,
+		       json_int_t *pid, bool *runs, char why[CLIENT_WHY_MAX])
+{
+	json_t *status = client_ask(conn, client_request("status"), why);
+	const json_t *device = find_device(status, name);
+	const char *state =
+		json_string_value(json_object_get(device, "state"));
+	json_int_t births = device ? number(device, "births") : -1;
+
+	*pid = number(device, "pid");
+	*runs = state && !strcmp(state, "running");
+	if (status && !device)
+		snprintf(why, CLIENT_WHY_MAX, "it has no device '%s'", name);
+	json_decref(status);
+	return births;
+}
+
+static int wait_for_heir(struct client_conn *conn, const char *vm,
+			 const char *name, json_int_t births,
+			 char why[CLIENT_WHY_MAX])
+{
+	long long end_ms = fdmsg_now_ms() + EXCHANGE_MS;
+
+	snprintf(why, CLIENT_WHY_MAX, "%s is not there again after %d s", name,
+		 EXCHANGE_MS / 1000);
+	while (fdmsg_now_ms() < end_ms) {
+		json_int_t pid;
+		bool runs;
+		json_int_t now = look(conn, name, &pid, &runs, why);
+
+		if (now < 0)
+			return EXIT_FAILURE;
+		if (now > births && runs) {
+			printf("%s: %s is process %lld now\n", vm, name,
+			       (long long)pid);
+			return EXIT_SUCCESS;
+		}
+		poll(NULL, 0, LOOK_MS);
+	}
+	return EXIT_FAILURE;
+}
+
+static int exchange(struct client_conn *conn, const char *vm, const char *name,
+		    char why[CLIENT_WHY_MAX])
+{
+	json_t *request = client_request("restart-device");
+	json_int_t births, pid;
+	json_t *reply;
+	bool runs;
+
+	births = look(conn, name, &pid, &runs, why);
+	if (births < 0) {
+		json_decref(request);
+		return EXIT_FAILURE;
+	}
+	json_object_set_new(request, "device", json_string(name));
+	reply = client_ask(conn, request, why);
+	if (!reply)
+		return EXIT_FAILURE;
+	json_decref(reply);
+	return wait_for_heir(conn, vm, name, births, why);
+}
+
+static int device(int argc, char **argv)
+{
+	static const struct option options[] = { { NULL, 0, NULL, 0 } };
+	struct client_conn conn;
+	char why[CLIENT_WHY_MAX];
+	int status;
+
+	if (getopt_long(argc, argv, ":", options, NULL) != -1)
+		return cmd_bad_option(&cmd_device, argc, argv);
+	if (optind + 3 != argc || strcmp(argv[optind + 1], "restart"))
+		return cmd_usage_error(&cmd_device,
+				       "NAME restart DEVICE is needed");
+	if (client_connect(argv[optind], &conn, why)) {
+		log_err("%s", why);
+		return EXIT_FAILURE;
+	}
+	status = exchange(&conn, argv[optind], argv[optind + 2], why);
+	if (status)
+		log_err("%s: %s", argv[optind], why);
+	client_close(&conn);
+	return status;
+}
+
+const struct command cmd_device = {
+	.name = "device",
+	.args = "NAME restart DEVICE",
+	.summary = "Exchange a device's process for a new one while the guest runs",
+	.help = "The process finishes what it has in hand first.  The new one is of the\n"
+		"program as it is on disk now.\n",
+	.run = device,
+};

@@ -1,0 +1,98 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Devices that die under a running VM: reborn, exchanged, given up.
+. "$(dirname "$0")/lib.sh"
+
+if ! kvm_works; then
+	skip "rebirth" "/dev/kvm cannot be used"
+	finish
+fi
+make_files
+cat >>"$scratch/vm.conf" <<-CONF
+	[console]
+	[rng]
+	[blk vda]
+	path = disk.img
+CONF
+
+# comes_again ROLE PID: another process than PID has the role, and serves
+comes_again() {
+	local tries=0 pid
+	while [ "$tries" -lt 250 ]; do
+		pid=$(process "$1")
+		if [ -n "$pid" ] && [ "$pid" != "$2" ] &&
+			"$bulkhead" ps "$vm" | grep -Eq " $1 +running +$pid "; then
+			return
+		fi
+		tries=$((tries + 1))
+		sleep 0.02
+	done
+	echo "# $1: process '$pid' after $2"
+	"$bulkhead" ps "$vm" | sed 's/^/# /'
+	return 1
+}
+
+start_vm --set vm.heartbeat=300ms
+for role in blk serial console rng; do
+	old=$(process "$role")
+	kill -KILL "$old"
+	comes_again "$role" "$old" && says "\[$role\]: killed by SIGKILL, .* requests in flight: 0" &&
+		says "\[$role\]: process [0-9]+ goes on"
+	report "$role: killed and reborn"
+	old=$(process "$role")
+	kill -STOP "$old"
+	comes_again "$role" "$old" && says "\[$role\]: process $old does not answer its heartbeat"
+	report "$role: stopped, found and reborn"
+	old=$(process "$role")
+	device=$role
+	[ "$role" = blk ] && device=vda
+	"$bulkhead" device "$vm" restart "$device" >"$scratch/device" &&
+		grep -qE "$device is process [0-9]+ now" "$scratch/device" &&
+		[ "$(process "$role")" != "$old" ]
+	report "$role: exchanged"
+done
+[ -n "$("$bulkhead" ps "$vm" --jail | grep -c '/vda ')" ] &&
+	! "$bulkhead" ps "$vm" --jail | grep -q NOT
+report "the reborn are in jails"
+"$bulkhead" device "$vm" restart vdz 2>"$scratch/device"
+[ $? -eq 1 ] && grep -q "no device 'vdz'" "$scratch/device"
+report "a device that is not there cannot be exchanged"
+"$bulkhead" device "$vm" restrat vda 2>"$scratch/device"
+[ $? -eq 2 ]
+report "a word that is not known is a wrong command line"
+kill -KILL "$(process core)"
+ended 6 && nothing_left
+report "the core is not reborn"
+
+start_vm --set vm.max_restarts=1
+old=$(process rng)
+kill -KILL "$old"
+comes_again rng "$old"
+report "the first death that max_restarts allows"
+kill -KILL "$(process rng)"
+sleep 0.2
+says 'rng \[rng\]: died 2 times within 60 s; given up' &&
+	"$bulkhead" ps "$vm" | grep -Eq ' rng +failed '
+report "the second: given up, and the VM runs on"
+"$bulkhead" device "$vm" restart rng >/dev/null && comes_again rng "$old"
+report "a device that was given up comes back by command"
+"$bulkhead" kill "$vm" >/dev/null
+ended 7 && nothing_left
+report "and all end together"
+
+start_vm --set 'rng.on_crash=stop'
+old=$(process blk)
+kill -KILL "$old"
+comes_again blk "$old"
+report "on_crash in a section is for that device"
+kill -KILL "$(process rng)"
+ended 5 && says 'rng \[rng\]: killed by SIGKILL, .*; stopping the VM' && nothing_left
+report "on_crash = stop"
+
+run_vm --set vm.on_crash=pause
+[ $? -eq 2 ] && says 'on_crash = pause: a VM cannot be paused yet'
+report "on_crash = pause is refused"
+run_vm --set vm.heartbeat=1ms
+[ $? -eq 2 ] && says 'heartbeat = 1ms: expected 0s for none, or 300ms at least'
+report "a heartbeat that nobody can keep is refused"
+finish
