@@ -51,7 +51,7 @@ for role in blk serial console rng; do
 		[ "$(process "$role")" != "$old" ]
 	report "$role: exchanged"
 done
-[ -n "$("$bulkhead" ps "$vm" --jail | grep -c '/vda ')" ] &&
+"$bulkhead" ps "$vm" --jail | grep -q "/vda " &&
 	! "$bulkhead" ps "$vm" --jail | grep -q NOT
 report "the reborn are in jails"
 "$bulkhead" device "$vm" restart vdz 2>"$scratch/device"

@@ -52,7 +52,6 @@ struct scenario {
 	uint16_t base;		/* both indices at the start */
 	unsigned int batch;	/* completions per publish */
 	bool reverse;		/* of a batch: the youngest first */
-	bool offer_again;	/* driver: at once, what came back */
 };
 
 static struct world real, copy;
@@ -124,8 +123,11 @@ static void came_back(struct waiting *waiting, uint16_t head)
 	ck_abort_msg("head %u came back, and nobody waits for it", head);
 }
 
-/* The oracle: what is left to do, as the driver sees it in the copy. */
-static void driver_look(const struct scenario *scenario,
+/*
+ * The oracle: what is left to do, as the driver sees it in the copy.
+ * offer_again: it offers what came back, before the successor looks.
+ */
+static void driver_look(const struct scenario *scenario, bool offer_again,
 			struct waiting *waiting)
 {
 	struct vring_used_ring *used = used_of(&copy);
@@ -139,7 +141,7 @@ static void driver_look(const struct scenario *scenario,
 	for (uint16_t i = scenario->base; i != end; i++)
 		came_back(waiting, (uint16_t)used->ring[i % SIZE].id);
 	for (uint16_t i = scenario->base;
-	     scenario->offer_again && i != end; i++) {
+	     offer_again && i != end; i++) {
 		uint16_t head = (uint16_t)used->ring[i % SIZE].id;
 
 		offer(&copy, head, (uint16_t)(SIZE + head));
@@ -169,11 +171,17 @@ static void device_set_up(const struct world *world, uint16_t base)
 	vring.last_avail = base;
 }
 
+/* Short, as it is single-stepped. */
+static void must(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
 static void device_start(const struct world *world)
 {
-	ck_assert_int_eq(inflight_attach(&vring.inflight,
-					 world->at + INFLIGHT, SIZE), 0);
-	ck_assert_int_eq(vring_start(&vring), 0);
+	must(inflight_attach(&vring.inflight, world->at + INFLIGHT, SIZE) == 0);
+	must(vring_start(&vring) == 0);
 	vring.running = true;
 }
 
@@ -182,7 +190,7 @@ static bool take(uint16_t *head)
 	struct vring_chain chain = { .spans = span, .max_spans = 4 };
 	int ret = vring_pop(&vring, &chain);
 
-	ck_assert_int_ge(ret, 0);
+	must(ret >= 0);
 	*head = chain.head;
 	return ret > 0;
 }
@@ -208,14 +216,15 @@ static void device_work(const struct scenario *scenario)
 /* --- crash and successor -------------------------------------------------------- */
 
 /* As the front-end has it: a successor starts at the used index. */
-static void check_successor(const struct scenario *scenario)
+static void check_successor(const struct scenario *scenario, bool offer_again)
 {
 	struct waiting waiting;
-	uint16_t used_idx = used_of(&copy)->idx;
+	uint16_t used_idx = used_of(&real)->idx;
 	uint16_t head;
 
 	nr_crashes++;
-	driver_look(scenario, &waiting);
+	memcpy(copy.at, real.at, IMAGE_BYTES);
+	driver_look(scenario, offer_again, &waiting);
 	device_set_up(&copy, used_idx);
 	device_start(&copy);
 	for (unsigned int i = 0; i < waiting.nr; i++) {
@@ -243,6 +252,11 @@ static pid_t device_fork(const struct scenario *scenario, uint16_t base)
 	if (pid > 0)
 		return pid;
 	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+	/* Once for the dynamic linker, whose steps are not looked at. */
+	memcpy(copy.at, real.at, IMAGE_BYTES);
+	device_set_up(&copy, base);
+	device_start(&copy);
+	device_work(scenario);
 	device_set_up(&real, base);
 	raise(SIGSTOP);
 	device_start(&real);
@@ -279,8 +293,8 @@ static void crash_everywhere(const struct scenario *scenario,
 		if (!world_changed(last))
 			continue;
 		memcpy(last, real.at, IMAGE_BYTES);
-		memcpy(copy.at, last, IMAGE_BYTES);
-		check_successor(scenario);
+		check_successor(scenario, false);
+		check_successor(scenario, true);
 		if (!images)
 			continue;
 		ck_assert_uint_lt(images->nr, MAX_IMAGES);
@@ -316,7 +330,6 @@ static struct scenario scenario_of(int number)
 		.base = bases[number / 4 % 3],
 		.batch = 1 + (unsigned int)number / 12 % SIZE,
 		.reverse = number / 48 % 2,
-		.offer_again = number / 96 % 2,
 	};
 }
 
@@ -339,7 +352,6 @@ START_TEST(nor_does_a_crash_of_the_successor)
 		.base = bases[_i % 3],
 		.batch = _i / 3 ? 3 : 1,
 		.reverse = _i / 3,
-		.offer_again = true,
 	};
 
 	images.nr = 0;
@@ -364,7 +376,7 @@ int main(void)
 	tcase_add_checked_fixture(one, set_up, tear_down);
 	tcase_set_timeout(one, 60);
 	tcase_add_loop_test(one, a_crash_anywhere_loses_and_repeats_nothing, 0,
-			    192);
+			    96);
 	suite_add_tcase(suite, one);
 	tcase_add_checked_fixture(two, set_up, tear_down);
 	tcase_set_timeout(two, 100);
