@@ -25,7 +25,16 @@ bool child_alive(const struct child *c) { return c->state != CHILD_UNBORN; }
 bool child_is_dead(const struct child *c, int ms) { (void)c; (void)ms; return false; }
 void child_take_death(struct child *child) { (void)child; }
 int child_set_ready(struct child *child) { (void)child; return 0; }
-void vm_child_ready(struct vm *v) { (void)v; }
+void vm_child_ready(struct child *child) { (void)child; }
+void rebirth_pong(struct device *dev, uint64_t c) { (void)dev; (void)c; }
+bool rebirth_of_foreign(struct device *dev, const char *text, bool in_flight)
+{
+	(void)dev;
+	(void)text;
+	(void)in_flight;
+	return false;
+}
+
 void vm_guest_started(struct vm *v) { (void)v; }
 void vm_kill(struct vm *v, int s, const char *w) { (void)v; (void)s; (void)w; }
 struct device *device_of(struct child *child) { (void)child; return NULL; }
