@@ -33,6 +33,8 @@
  * does not see one.
  */
 #define ANSWER_MS	5000
+/* One that has been silent for so long is asked again, but less patiently. */
+#define MUTE_MS		200
 
 enum { EVENT_HANGUP_MASK = 1, EVENT_RELINK_MASK = 2 };
 
@@ -48,9 +50,11 @@ static struct {
 	int fd;			/* -1: no process */
 	unsigned int link;	/* number of fd */
 	bool given_up;		/* no process will come */
+	bool mute;		/* it did not answer the last read */
 	long long lost_ms;	/* when fd became -1 */
 	struct uart_shadow shadow;
 	uint32_t seq;
+	struct log_limit log_limit;
 } com1 = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.watched_fd = -1,
@@ -66,18 +70,26 @@ static int left_ms(long long deadline_ms)
 	return left > 0 ? (int)left : 0;
 }
 
-/* The process is no more, or will not be when the supervisor has read this. */
+/*
+ * One that lies is given up, one that is slow may come back: the supervisor's
+ * heartbeat tells whether it hangs.
+ */
 static void link_failed(int err)
 {
 	if (com1.fd < 0)
 		return;
+	if (err == -ETIMEDOUT) {
+		com1.mute = true;
+		if (log_allowed(&com1.log_limit, 1))
+			log_warn("serial port: no answer within %d ms",
+				 ANSWER_MS);
+		return;
+	}
 	close(com1.fd);
 	com1.fd = -1;
 	com1.lost_ms = fdmsg_now_ms();
 	report_device_failed(com1.device_index, com1.link, false,
 			     err == -EPIPE ? "serial port: link closed" :
-			     err == -ETIMEDOUT ?
-				"serial port: no answer within its deadline" :
 				"serial port: broken register channel");
 }
 
@@ -121,6 +133,7 @@ static void adopt(const struct relink *relink)
 		close(com1.fd);
 	com1.fd = relink->fd;
 	com1.given_up = relink->fd < 0;
+	com1.mute = false;
 	if (com1.given_up)
 		return;
 	com1.link = relink->link;
@@ -181,12 +194,17 @@ static bool wait_for_link(long long deadline_ms)
 	return com1.fd >= 0;
 }
 
+static long long access_deadline_ms(void)
+{
+	return fdmsg_now_ms() + (com1.mute ? MUTE_MS : ANSWER_MS);
+}
+
 /* --- the ports ---------------------------------------------------------------- */
 
 /* Other sizes than 1 read as nothing: a 16550 has byte registers. */
 static uint64_t port_read(void *opaque, uint64_t offset, unsigned int size)
 {
-	long long deadline_ms = fdmsg_now_ms() + ANSWER_MS;
+	long long deadline_ms;
 	struct regchan_request req = {
 		.op = REGCHAN_READ,
 		.offset = (uint16_t)offset,
@@ -197,12 +215,15 @@ static uint64_t port_read(void *opaque, uint64_t offset, unsigned int size)
 
 	(void)opaque;
 	pthread_mutex_lock(&com1.lock);
-	while (err && wait_for_link(deadline_ms)) {
+	deadline_ms = access_deadline_ms();
+	while (err && err != -ETIMEDOUT && wait_for_link(deadline_ms)) {
 		req.seq = ++com1.seq;
 		err = regchan_read(com1.fd, &req, &value, left_ms(deadline_ms));
 		if (err)
 			link_failed(err);
 	}
+	if (!err)
+		com1.mute = false;
 	unlock();
 	return err ? UINT32_MAX : value;
 }
@@ -210,7 +231,7 @@ static uint64_t port_read(void *opaque, uint64_t offset, unsigned int size)
 static void port_write(void *opaque, uint64_t offset, unsigned int size,
 		       uint64_t value)
 {
-	long long deadline_ms = fdmsg_now_ms() + ANSWER_MS;
+	long long deadline_ms;
 	struct regchan_request req = {
 		.op = REGCHAN_WRITE,
 		.offset = (uint16_t)offset,
@@ -221,7 +242,8 @@ static void port_write(void *opaque, uint64_t offset, unsigned int size,
 
 	(void)opaque;
 	pthread_mutex_lock(&com1.lock);
-	while (err && wait_for_link(deadline_ms))
+	deadline_ms = access_deadline_ms();
+	while (err && err != -ETIMEDOUT && wait_for_link(deadline_ms))
 		err = post(&req, -1, left_ms(deadline_ms));
 	uart_shadow_note(&com1.shadow, (unsigned int)offset, size,
 			 (uint32_t)value);

@@ -249,7 +249,7 @@ int main(void)
 	run_serial(VM_SERIAL_GOOD, "lsr=60\nword=ffff\ndone\n", false,
 		   "COM1 answers; what crosses its end is nobody's");
 	run_serial(VM_SERIAL_MUTE, "lsr=ff\nword=ffff\ndone\n", false,
-		   "a mute serial process costs a second, not the guest");
+		   "a mute serial process costs some seconds, not the guest");
 	run_serial(VM_SERIAL_LIAR, "", true,
 		   "one that answers wrongly is reported and cut off");
 	run_bad_files();
