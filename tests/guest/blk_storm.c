@@ -15,8 +15,8 @@
 #define SIZE		128u		/* of the queue: 3 descriptors a slot */
 #define SLOT_SECTORS	8u
 #define FLUSH_EVERY	16u		/* writes of a slot */
-#define ASK_EVERY	4096u		/* looks, between those at COM1 */
-#define DRAIN_LOOKS	400000000u
+#define ASK_EVERY	256u		/* looks, between those at COM1 */
+#define DRAIN_LOOKS	20000000u
 
 #define LSR		(PORT_COM1 + 5)
 #define LSR_DATA	1u
@@ -113,10 +113,12 @@ static void advance(uint32_t i)
 		forget(i);
 }
 
-/* All that has ended since the last look.  again: submit what follows. */
+/* All that had ended before this look; more comes meanwhile.  again: submit what follows. */
 static void look(int again)
 {
-	while (seen != *(volatile uint16_t *)&device.idx) {
+	uint16_t end = *(volatile uint16_t *)&device.idx;
+
+	while (seen != end) {
 		uint32_t id = device.ring[seen % SIZE].id;
 
 		seen++;
