@@ -100,7 +100,6 @@ static bool move_output(void)
 			break;
 		release_output();
 	}
-	vring_publish(console.transmit);
 	return i == ROUND_MAX_CHAINS;
 }
 
@@ -155,6 +154,12 @@ static bool end_round(void)
 		more = move_output() || more;
 		chardev_flush();
 	}
+	/*
+	 * After the host has it: a process that dies before loses nothing,
+	 * its successor sends it again.
+	 */
+	if (console.transmit)
+		vring_publish(console.transmit);
 	/* No event follows if all is written and a long chain goes on. */
 	if (console.output_held && chardev_put_room() == CHARDEV_OUT_BYTES)
 		more = true;

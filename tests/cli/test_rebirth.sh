@@ -89,6 +89,41 @@ kill -KILL "$(process rng)"
 ended 5 && says 'rng \[rng\]: killed by SIGKILL, .*; stopping the VM' && nothing_left
 report "on_crash = stop"
 
+# --- a back-end of somebody else ---
+backend() {
+	rm -f "$scratch/v.sock"
+	"$build/bulkhead-blk" --socket-path="$scratch/v.sock" \
+		--blk-file="$scratch/other.img" >"$scratch/blk" 2>&1 &
+	backend=$!
+	for _ in $(seq 100); do
+		[ -S "$scratch/v.sock" ] && return
+		sleep 0.02
+	done
+	return 1
+}
+truncate -s 1M "$scratch/other.img"
+printf '[blk other]\nsocket = %s\n' "$scratch/v.sock" >>"$scratch/vm.conf"
+backend && start_vm
+kill -KILL "$backend"
+tries=0
+until says 'v.sock failed: .*; nothing is lost with it' >/dev/null || [ "$tries" -gt 100 ]; do
+	tries=$((tries + 1))
+	sleep 0.02
+done
+backend
+tries=0
+until says 'other \[blk\]: connection 1 goes on' >/dev/null || [ "$tries" -gt 100 ]; do
+	tries=$((tries + 1))
+	sleep 0.02
+done
+says 'other \[blk\]: connection 1 goes on'
+report "a foreign back-end that had nothing in flight is connected to again"
+"$bulkhead" kill "$vm" >/dev/null
+ended 7 && nothing_left
+report "and that is all there was"
+kill "$backend" 2>/dev/null
+
+sed -i '/^\[blk other\]/,$d' "$scratch/vm.conf"
 run_vm --set vm.on_crash=pause
 [ $? -eq 2 ] && says 'on_crash = pause: a VM cannot be paused yet'
 report "on_crash = pause is refused"
