@@ -32,7 +32,7 @@ roles="supervisor core serial console rng blk"
 start() {
 	local role
 	: >"$scratch/serial.log"
-	start_vm || return
+	start_vm --set vm.on_crash=stop || return
 	for role in $roles; do
 		pid[$role]=$(process "$role") || return
 	done
