@@ -186,27 +186,29 @@ pid_t storm_vm_process(const struct storm_vm *vm, const char *comm)
 	return 0;
 }
 
-static pid_t wait_for_disk(const struct storm_vm *vm)
+pid_t storm_vm_wait_for(const struct storm_vm *vm, const char *comm)
 {
 	pid_t pid = 0;
 
 	for (int i = 0; i < STORM_TIMEOUT_MS / 10 && !pid; i++) {
-		pid = storm_vm_process(vm, "blk-vda");
+		pid = storm_vm_process(vm, comm);
 		if (!pid)
 			usleep(10000);
 	}
+	if (!pid)
+		tap_bail_out("there is no process %s", comm);
 	return pid;
 }
 
 long long storm_vm_strike(struct storm_vm *vm, int signal)
 {
 	uint64_t births = vm->blk->births;
-	pid_t pid = wait_for_disk(vm);
+	pid_t pid = storm_vm_wait_for(vm, "blk-vda");
 	long long begin_us = now_us();
 	long long end_us = begin_us + STORM_TIMEOUT_MS * 1000LL;
 	uint64_t requests;
 
-	if (!pid || kill(pid, signal) != 0)
+	if (kill(pid, signal) != 0)
 		return -1;
 	while (vm->blk->births == births && now_us() < end_us)
 		usleep(POLL_US);

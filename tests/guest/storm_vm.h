@@ -37,6 +37,9 @@ void storm_vm_start(struct storm_vm *vm, const char *more);
 /* Its process whose name (comm) is that, "blk-vda"; 0: none now. */
 pid_t storm_vm_process(const struct storm_vm *vm, const char *comm);
 
+/* The same, waited for; ends the program if it does not come. */
+pid_t storm_vm_wait_for(const struct storm_vm *vm, const char *comm);
+
 /*
  * signal to the disk's process, when there is one.  Return: microseconds
  * until its successor has completed a request, or -1 after STORM_TIMEOUT_MS.

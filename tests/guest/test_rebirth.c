@@ -71,9 +71,7 @@ static void test_serial(void)
 
 	storm_vm_start(&vm, "max_restarts = 1000");
 	for (int i = 0; i < NR_SERIAL_KILLS; i++) {
-		pid_t pid = storm_vm_process(&vm, "serial");
-
-		ok &= pid > 0 && kill(pid, SIGKILL) == 0;
+		ok &= kill(storm_vm_wait_for(&vm, "serial"), SIGKILL) == 0;
 		usleep(100000);
 		ok &= storm_vm_moves(&vm);
 	}
@@ -92,7 +90,7 @@ static void test_limit(void)
 	storm_vm_start(&vm, "max_restarts = 2");
 	ok = tap_result(strike(&vm, SIGKILL, 2) == 2,
 			"as many deaths as max_restarts allows");
-	kill(storm_vm_process(&vm, "blk-vda"), SIGKILL);
+	kill(storm_vm_wait_for(&vm, "blk-vda"), SIGKILL);
 	ok &= tap_result(storm_vm_says(&vm, "given up", 2000),
 			 "one more: the device is given up");
 	ok &= tap_result(kill(vm.supervisor, 0) == 0 &&
@@ -108,7 +106,7 @@ static void test_policy(const char *line, const char *text, bool runs_on,
 	bool ok;
 
 	storm_vm_start(&vm, line);
-	kill(storm_vm_process(&vm, "blk-vda"), SIGKILL);
+	kill(storm_vm_wait_for(&vm, "blk-vda"), SIGKILL);
 	ok = storm_vm_says(&vm, text, 2000);
 	usleep(200000);
 	ok = tap_result(ok && runs_on ==
