@@ -60,14 +60,14 @@ CORE := vmm-core/main.c vmm-core/report.c \
 	ipc/vhost_user.c ipc/regchan.c gen/policy_core.c $(IPC) $(CONFINE)
 
 DEVICE := devproc/device.c devproc/standalone.c devproc/life_link.c \
-	devproc/loop.c $(IPC) $(CONFINE)
-VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vring.c \
+	devproc/loop.c devproc/fault.c ipc/fault.c $(IPC) $(CONFINE)
+VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vhost_fault.c devproc/vring.c \
 	devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c \
 	devproc/inflight_region.c ipc/vhost_user.c $(DEVICE)
 CHARDEV := devproc/chardev.c
 
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/backend.c \
-	devproc/blk/image.c devproc/blk/image_ring.c \
+	devproc/blk/image.c devproc/blk/image_ring.c devproc/blk/faults.c \
 	gen/policy_blk.c $(VHOST)
 CONSOLE := devproc/console.c $(CHARDEV) gen/policy_console.c $(VHOST)
 RNG := devproc/rng.c gen/policy_rng.c $(VHOST)
@@ -196,6 +196,7 @@ $(eval $(call test,tests/wire/test_serial,tests/wire/test_serial.c tests/wire/ch
 $(eval $(call test,tests/wire/test_vhost_back,tests/wire/test_vhost_back.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_blk,tests/wire/test_blk.c tests/wire/child.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_blk_by_hand,tests/wire/test_blk_by_hand.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
+$(eval $(call test,tests/wire/test_faults,tests/wire/test_faults.c tests/wire/child.c tests/wire/front.c tests/wire/front_blk.c ipc/fault.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_console,tests/wire/test_console.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_rng,tests/wire/test_rng.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 

@@ -20,8 +20,10 @@
 #include <sys/mman.h>
 
 #include "devproc/blk/blk.h"
+#include "devproc/blk/faults.h"
 #include "devproc/blk/image_ring.h"
 #include "devproc/device.h"
+#include "devproc/fault.h"
 #include "devproc/loop.h"
 
 #define SQ_ENTRIES	256	/* submitted in one go */
@@ -76,7 +78,11 @@ _Static_assert(STATS_MAX_QUEUES <= 32, "these masks have a bit per queue");
 static void complete(struct blk_request *req, uint8_t status)
 {
 	struct stats_queue *stats = &device_stats->queue[req->queue];
-	uint32_t written = request_finish(req, status);
+	uint32_t written;
+
+	if (req->faults)
+		status = faults_end(req, status);
+	written = request_finish(req, status);
 
 	if (status != VIRTIO_BLK_S_OK)
 		stats_add(&stats->errors, 1);
@@ -173,6 +179,8 @@ static void prepare_bounce(struct io_uring_sqe *sqe,
 
 	if (req->op == BLK_OP_WRITE) {
 		copy_bounce(req, len);
+		if (req->faults)
+			faults_change_copy(req, buf, len);
 		io_uring_prep_write(sqe, IMAGE_INDEX, buf, (unsigned int)len,
 				    req->offset);
 	} else {
@@ -213,13 +221,19 @@ static void prepare(struct io_uring_sqe *sqe, const struct blk_request *req)
 	}
 }
 
+static bool needs_bounce(const struct blk_request *req)
+{
+	return !request_aligned(req, image) ||
+	       (req->faults && faults_want_copy(req));
+}
+
 /* Return: false, something it needs is not free now. */
 static bool try_issue(struct blk_request *req)
 {
 	bool data = req->op == BLK_OP_READ || req->op == BLK_OP_WRITE;
 	struct io_uring_sqe *sqe;
 
-	if (data && !request_aligned(req, image) && !take_bounce(req))
+	if (data && needs_bounce(req) && !take_bounce(req))
 		return false;
 	sqe = io_uring_get_sqe(&ring);
 	if (!sqe && io_uring_submit(&ring) > 0)
@@ -229,6 +243,8 @@ static bool try_issue(struct blk_request *req)
 	prepare(sqe, req);
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	io_uring_sqe_set_data(sqe, req);
+	if (req->faults)
+		faults_issued(req);
 	return true;
 }
 
@@ -315,6 +331,8 @@ static void on_progress(struct blk_request *req, uint32_t bytes)
 	if (req->op == BLK_OP_READ) {
 		if (req->bounce)
 			copy_bounce(req, bytes);
+		if (req->faults)
+			faults_change_data(req, bytes);
 		stats_add(&stats->bytes_read, bytes);
 	} else {
 		stats_add(&stats->bytes_written, bytes);
@@ -375,6 +393,17 @@ static struct blk_request *take_request(void)
 	return req;
 }
 
+/* Nothing keeps it from being done, or from failing. */
+static void go(struct blk_request *req)
+{
+	int status = req->faults ? faults_begin(req, image) : -1;
+
+	if (status >= 0)
+		complete(req, (uint8_t)status);
+	else
+		issue(req);
+}
+
 static void begin(struct blk_request *req, unsigned int index,
 		  struct vring *vring)
 {
@@ -384,10 +413,11 @@ static void begin(struct blk_request *req, unsigned int index,
 	req->queue = (uint8_t)index;
 	in_flight++;
 	status = request_parse(req, image);
+	req->faults = NULL;
 	if (status >= 0)
 		complete(req, (uint8_t)status);
-	else
-		issue(req);
+	else if (!fault_armed() || !faults_take(req))
+		go(req);
 }
 
 /*
@@ -426,6 +456,7 @@ void backend_kick(unsigned int index, struct vring *vring)
 void backend_queue_stop(unsigned int index, struct vring *vring)
 {
 	(void)vring;
+	faults_release(index);
 	/* What is in flight completes by itself. */
 	starved &= ~(1u << index);
 	awake &= ~(1u << index);
@@ -494,9 +525,14 @@ static bool pass(void)
 {
 	bool completed = false;
 	uint32_t todo;
+	bool more = false;
+	struct blk_request *req;
 
+	while ((req = faults_next_due()))
+		go(req);
 	if (io_uring_sq_ready(&ring))
 		io_uring_submit(&ring);
+	faults_submitted();
 	while (reap())
 		completed = true;
 	publish_all();
@@ -546,4 +582,24 @@ int backend_open(const struct blk_image *blk_image)
 	(void)madvise(requests, sizeof(requests), MADV_NOHUGEPAGE);
 	(void)madvise(bounce, sizeof(bounce), MADV_NOHUGEPAGE);
 	return image_ring_open(&ring, SQ_ENTRIES, BLK_MAX_REQUESTS);
+	for (unsigned int i = BLK_MAX_REQUESTS; i-- > 0; ) {
+		requests[i].chain.spans = requests[i].spans;
+		requests[i].chain.max_spans = BLK_MAX_SPANS;
+		requests[i].index = (uint16_t)i;
+		requests[i].next = free_requests;
+		free_requests = &requests[i];
+	}
+	ret = io_uring_queue_init_params(SQ_ENTRIES, &ring, &params);
+	if (ret) {
+		log_perr(-ret, "io_uring is not to be had; it takes Linux 6.1 and kernel.io_uring_disabled=0");
+		return ret;
+	}
+	ret = move_ring();
+	if (!ret)
+		ret = io_uring_register_files(&ring, &file, 1);
+	if (!ret)
+		ret = restrict_ring();
+	if (ret)
+		log_perr(-ret, "io_uring cannot be restricted");
+	return ret;
 }

@@ -66,9 +66,13 @@ enum blk_op {
 	BLK_OP_ZERO_WRITE,	/* the same, by writing: backend.c's last resort */
 };
 
+struct blk_faults;	/* faults.c */
+
 struct blk_request {
 	struct blk_request *next;	/* in a list of backend.c */
 	struct vring *vring;
+	struct blk_faults *faults;	/* NULL: none fired */
+	uint16_t index;		/* of its own, below BLK_MAX_REQUESTS */
 	uint8_t queue;		/* index of vring */
 	uint8_t op;		/* enum blk_op */
 	uint8_t bounce;		/* 1 + index of its bounce buffer; 0: none */
