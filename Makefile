@@ -77,7 +77,7 @@ SERIAL := devproc/serial.c devproc/uart.c $(CHARDEV) ipc/regchan.c \
 JAIL := jail/birth.c jail/stages.c jail/capabilities.c jail/birth_text.c jail/death.c \
 	jail/inspect.c policy/lastword.c gen/syscall_names.c
 CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
-	cli/config_value.c
+	cli/config_value.c cli/fault_parse.c ipc/fault.c
 CLI_SUPERVISOR := cli/supervisor.c cli/signals.c cli/title.c cli/loop.c \
 	cli/runtime_dir.c cli/resources.c cli/memory.c cli/image.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
@@ -183,6 +183,7 @@ $(eval $(call test,tests/unit/test_log,tests/unit/test_log.c ipc/log.c,$(CHECK))
 $(eval $(call test,tests/unit/test_config,tests/unit/test_config.c $(CLI_CONFIG),-linih $(CHECK)))
 $(eval $(call test,tests/unit/test_client,tests/unit/test_client.c cli/client.c cli/runtime_dir.c $(CLI_CONFIG) ipc/log.c ipc/fdmsg.c,-linih -ljansson $(CHECK)))
 $(eval $(call test,tests/unit/test_events,tests/unit/test_events.c cli/events.c cli/loop.c ipc/life.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_fault_parse,tests/unit/test_fault_parse.c cli/fault_parse.c ipc/fault.c,$(CHECK)))
 $(eval $(call test,tests/cli/talk,tests/cli/talk.c,))
 $(eval $(call test,tests/unit/test_child_log,tests/unit/test_child_log.c cli/child_log.c cli/loop.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_guest_mem,tests/unit/test_guest_mem.c devproc/guest_mem.c devproc/peer_file.c,$(CHECK)))
