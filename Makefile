@@ -77,16 +77,16 @@ SERIAL := devproc/serial.c devproc/uart.c $(CHARDEV) ipc/regchan.c \
 JAIL := jail/birth.c jail/stages.c jail/capabilities.c jail/birth_text.c jail/death.c \
 	jail/inspect.c policy/lastword.c gen/syscall_names.c
 CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
-	cli/config_value.c cli/fault_parse.c ipc/fault.c
+	cli/config_value.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
 CLI_SUPERVISOR := cli/supervisor.c cli/signals.c cli/title.c cli/loop.c \
 	cli/runtime_dir.c cli/resources.c cli/memory.c cli/image.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
 	cli/children.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
-	cli/control_commands.c
+	cli/control_commands.c cli/control_faults.c cli/faults.c
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
 	cli/doctor_jail.c cli/doctor_host.c
 CLI := cli/main.c cli/cmd_config_args.c cli/cmd_run.c cli/cmd_check.c \
-	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/client.c \
+	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/cmd_fault.c cli/client.c \
 	$(CLI_CONFIG) $(CLI_SUPERVISOR) $(CLI_DOCTOR) $(JAIL) $(IPC)
 
 POLICYC := policy/policyc.c policy/parse.c policy/expression.c policy/lint.c \

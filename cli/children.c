@@ -149,6 +149,7 @@ static void give_device(const struct device *dev, int link_fd,
 	bool blk = dev->cfg->role == LIFE_ROLE_BLK;
 
 	give(spec, link_fd, LINK_FD);
+	give(spec, dev->fault_fd, FAULT_FD);
 	give(spec, dev->end.fd, RES_FD);
 	give(spec, dev->end.out_fd, RES2_FD);
 	spec->nr_files = DEVICE_FILES;

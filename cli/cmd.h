@@ -21,6 +21,7 @@ extern const struct command cmd_check;
 extern const struct command cmd_ps;
 extern const struct command cmd_stop;
 extern const struct command cmd_kill;
+extern const struct command cmd_fault;
 extern const struct command cmd_doctor;
 
 /* One line to standard error about the command line.  Return: EXIT_USAGE. */

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ipc/fault.h"
 #include "ipc/life.h"
 
 #define CONFIG_ERROR_MAX	512	/* bytes of an error line, with the NUL */
@@ -50,6 +51,14 @@ struct config_device {
 	struct config_connect connect;
 };
 
+/* A line of [fault], checked. */
+struct config_fault {
+	unsigned int device;	/* index into config.device */
+	struct fault_rule rule;	/* without id and seed */
+};
+
+#define CONFIG_MAX_FAULTS	256
+
 struct config {
 	char *file;			/* as the user named it */
 	char *dir;			/* absolute folder of file */
@@ -66,6 +75,9 @@ struct config {
 	char *memory_origin;
 	struct config_device device[LIFE_MAX_DEVICES];
 	unsigned int nr_devices;
+	uint64_t fault_seed;
+	struct config_fault fault[CONFIG_MAX_FAULTS];
+	unsigned int nr_faults;
 };
 
 /*

@@ -43,6 +43,7 @@ static const char *const kind_name[CONFIG_NR_KINDS] = {
 	[CONFIG_KIND_CONSOLE] = "console",
 	[CONFIG_KIND_RNG] = "rng",
 	[CONFIG_KIND_BLK] = "blk",
+	[CONFIG_KIND_FAULT] = "fault",
 };
 
 const char *config_kind_name(enum config_kind kind)

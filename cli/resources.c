@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/children.h"
+#include "cli/faults.h"
 #include "cli/resources.h"
 #include "ipc/pages.h"
 #include "ipc/vhost_user.h"
@@ -38,6 +39,7 @@ void resources_init(struct vm *vm)
 
 		dev->cfg = &vm->cfg->device[i];
 		dev->inflight_fd = -1;
+		dev->fault_fd = -1;
 		end_init(&dev->end);
 		child_init(&dev->child, vm, dev->cfg->role, dev->cfg->name,
 			   i + 1);
@@ -240,12 +242,15 @@ int resources_open(struct vm *vm, char why[VM_WHY_MAX])
 		ret = open_programs(vm, why);
 	if (!ret)
 		ret = make_pages(vm, why);
+	if (!ret)
+		ret = faults_open(vm, why);
 	return ret;
 }
 
 void resources_close(struct vm *vm)
 {
 	terminal_restore(&vm->terminal);
+	faults_close(vm);
 	resources_drop_memory(vm);
 	for (unsigned int i = 0; i < vm->nr_devices; i++) {
 		struct device *dev = &vm->device[i];

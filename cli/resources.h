@@ -41,6 +41,8 @@ void chardev_end_attach(struct device *dev);
 /* memory.c: sealed memfds.  Return: fd (owned) or -errno. */
 int memory_make_ram(const struct config *cfg);
 int memory_make_page(const char *name, uint64_t bytes);
+/* One that only *map can write to, now and for ever. */
+int memory_make_shown(const char *name, uint64_t bytes, void **map);
 int memory_check_host(const struct config *cfg, char why[VM_WHY_MAX]);
 
 /* programs.c: bulkhead-core and its like, beside us or in libexec. */

@@ -16,6 +16,7 @@
 
 #include "cli/config.h"
 #include "cli/loop.h"
+#include "ipc/fault.h"
 #include "ipc/life.h"
 #include "ipc/log.h"
 #include "jail/birth.h"
@@ -96,6 +97,8 @@ struct device {
 	struct host_end end;
 	uint32_t nr_queues;
 	int inflight_fd;	/* -1: none */
+	int fault_fd;		/* -1: none, the back-end is foreign */
+	struct fault_page *faults;	/* its mapping; NULL: none */
 	struct child child;	/* unborn for ever if the back-end is foreign */
 };
 
@@ -141,6 +144,9 @@ struct vm {
 	struct control *control;
 	struct child core;
 	struct device device[LIFE_MAX_DEVICES];
+	uint64_t fault_seed;	/* of rules to come */
+	uint64_t nr_fault_seeds;	/* taken from it so far */
+	uint32_t last_fault_id;
 	unsigned int nr_devices;
 };
 
