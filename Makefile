@@ -191,7 +191,7 @@ $(eval $(call test,tests/unit/test_inflight,tests/unit/test_inflight.c devproc/i
 $(eval $(call test,tests/unit/test_vring,tests/unit/test_vring.c devproc/vring.c devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_blk_request,tests/unit/test_blk_request.c devproc/blk/request.c devproc/vring.c devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_uart,tests/unit/test_uart.c devproc/uart.c,$(CHECK)))
-$(eval $(call test,tests/unit/test_chardev,tests/unit/test_chardev.c devproc/chardev.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_chardev,tests/unit/test_chardev.c devproc/chardev.c devproc/fault.c ipc/fault.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_regchan,tests/wire/test_regchan.c ipc/regchan.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_serial,tests/wire/test_serial.c tests/wire/child.c ipc/regchan.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_vhost_back,tests/wire/test_vhost_back.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))

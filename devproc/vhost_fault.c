@@ -16,6 +16,18 @@ void vhost_fault_fetched(const struct fault_set *set, struct vring *vring,
 		fault_hang();
 }
 
+bool vhost_fault_match(enum fault_op op, struct vring *vring, uint16_t head,
+		       struct fault_set *set)
+{
+	const struct fault_request asked = { .op = op };
+
+	if (!fault_match(FAULT_REQUEST_ACTIONS, &asked, set))
+		return false;
+	vhost_fault_fetched(set, vring, head);
+	fault_crash_at(set, FAULT_POINT_SUBMIT);
+	return true;
+}
+
 void vhost_fault_done(const struct fault_set *set, struct vring *vring)
 {
 	fault_crash_at(set, FAULT_POINT_COMPLETE);

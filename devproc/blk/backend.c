@@ -386,7 +386,8 @@ static struct blk_request *take_request(void)
 	if (req) {
 		free_requests = req->next;
 	} else if (nr_touched < BLK_MAX_REQUESTS) {
-		req = &requests[nr_touched++];
+		req = &requests[nr_touched];
+		req->index = (uint16_t)nr_touched++;
 		req->chain.spans = req->spans;
 		req->chain.max_spans = BLK_MAX_SPANS;
 	}
@@ -525,7 +526,6 @@ static bool pass(void)
 {
 	bool completed = false;
 	uint32_t todo;
-	bool more = false;
 	struct blk_request *req;
 
 	while ((req = faults_next_due()))
@@ -582,24 +582,4 @@ int backend_open(const struct blk_image *blk_image)
 	(void)madvise(requests, sizeof(requests), MADV_NOHUGEPAGE);
 	(void)madvise(bounce, sizeof(bounce), MADV_NOHUGEPAGE);
 	return image_ring_open(&ring, SQ_ENTRIES, BLK_MAX_REQUESTS);
-	for (unsigned int i = BLK_MAX_REQUESTS; i-- > 0; ) {
-		requests[i].chain.spans = requests[i].spans;
-		requests[i].chain.max_spans = BLK_MAX_SPANS;
-		requests[i].index = (uint16_t)i;
-		requests[i].next = free_requests;
-		free_requests = &requests[i];
-	}
-	ret = io_uring_queue_init_params(SQ_ENTRIES, &ring, &params);
-	if (ret) {
-		log_perr(-ret, "io_uring is not to be had; it takes Linux 6.1 and kernel.io_uring_disabled=0");
-		return ret;
-	}
-	ret = move_ring();
-	if (!ret)
-		ret = io_uring_register_files(&ring, &file, 1);
-	if (!ret)
-		ret = restrict_ring();
-	if (ret)
-		log_perr(-ret, "io_uring cannot be restricted");
-	return ret;
 }

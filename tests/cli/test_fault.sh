@@ -45,7 +45,7 @@ refuses "[fault] with two seeds" $'seed = 1\nseed = 2' 'given twice'
 refuses "[fault] with more rules than there is room for" \
 	"$(yes 'vda = eio' | head -n 33)" 'more than 32 rules for vda'
 refuses "[fault] for a foreign back-end" $'vdc = eio\n[blk vdc]\nsocket = x' \
-	"foreign back-end, which takes no faults"|foreign back-end, which takes no faults"
+	"foreign back-end, which takes no faults"
 with_faults 'vda = eio' && "$bulkhead" check "$scratch/faults.conf" \
 	--set 'fault.vdb=lose op=flush' >"$scratch/out" &&
 	[ "$(grep -c '^fault: vd' "$scratch/out")" -eq 2 ]
