@@ -67,7 +67,7 @@ VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vhost_fault.c devp
 CHARDEV := devproc/chardev.c
 
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/backend.c \
-	devproc/blk/image.c devproc/blk/image_ring.c devproc/blk/faults.c \
+	devproc/blk/image.c devproc/blk/image_ring.c devproc/blk/faults.c devproc/blk/record.c \
 	gen/policy_blk.c $(VHOST)
 CONSOLE := devproc/console.c $(CHARDEV) gen/policy_console.c $(VHOST)
 RNG := devproc/rng.c gen/policy_rng.c $(VHOST)
@@ -78,7 +78,7 @@ JAIL := jail/birth.c jail/stages.c jail/capabilities.c jail/birth_text.c jail/de
 	jail/inspect.c policy/lastword.c gen/syscall_names.c
 CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
 	cli/config_value.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
-CLI_SUPERVISOR := cli/supervisor.c cli/signals.c cli/title.c cli/loop.c \
+CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c cli/loop.c \
 	cli/runtime_dir.c cli/resources.c cli/memory.c cli/image.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
 	cli/children.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
@@ -86,7 +86,8 @@ CLI_SUPERVISOR := cli/supervisor.c cli/signals.c cli/title.c cli/loop.c \
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
 	cli/doctor_jail.c cli/doctor_host.c
 CLI := cli/main.c cli/cmd_config_args.c cli/cmd_run.c cli/cmd_check.c \
-	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/cmd_fault.c cli/client.c \
+	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/cmd_fault.c cli/cmd_replay.c cli/replay.c \
+	cli/client.c \
 	$(CLI_CONFIG) $(CLI_SUPERVISOR) $(CLI_DOCTOR) $(JAIL) $(IPC)
 
 POLICYC := policy/policyc.c policy/parse.c policy/expression.c policy/lint.c \
@@ -198,6 +199,8 @@ $(eval $(call test,tests/wire/test_vhost_back,tests/wire/test_vhost_back.c tests
 $(eval $(call test,tests/wire/test_blk,tests/wire/test_blk.c tests/wire/child.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_blk_by_hand,tests/wire/test_blk_by_hand.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_faults,tests/wire/test_faults.c tests/wire/child.c tests/wire/front.c tests/wire/front_blk.c ipc/fault.c ipc/vhost_user.c $(IPC),$(CHECK)))
+$(eval $(call test,tests/unit/test_replay,tests/unit/test_replay.c cli/replay.c,$(CHECK)))
+$(eval $(call test,tests/wire/test_record,tests/wire/test_record.c cli/replay.c tests/wire/child.c tests/wire/front.c tests/wire/front_blk.c ipc/fault.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_console,tests/wire/test_console.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_rng,tests/wire/test_rng.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 

@@ -155,9 +155,12 @@ static void give_device(const struct device *dev, int link_fd,
 	spec->nr_files = DEVICE_FILES;
 	spec->nr_tasks = blk ? BLK_TASKS : DEVICE_TASKS;
 	spec->memlock_bytes = blk ? BLK_MEMLOCK : 0;
-	/* No image grows, whatever becomes of its process. */
+	/*
+	 * No image grows, whatever becomes of its process; except that a record
+	 * has to.
+	 */
 	spec->file_bytes = RLIM_INFINITY;
-	if (blk && !dev->end.block_device)
+	if (blk && !dev->end.block_device && dev->end.out_fd < 0)
 		spec->file_bytes = dev->end.size_bytes;
 }
 
@@ -200,6 +203,7 @@ static void describe_blk(const struct device *dev, struct life_birth_blk *blk)
 	blk->direct = dev->end.direct;
 	blk->discard = dev->cfg->discard;
 	blk->block_device = dev->end.block_device;
+	blk->record = dev->end.out_fd >= 0;
 	snprintf(blk->serial, sizeof(blk->serial), "%s",
 		 dev->cfg->serial ? dev->cfg->serial : dev->cfg->name);
 }

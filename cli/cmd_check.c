@@ -39,6 +39,8 @@ static void print_blk(const struct config_device *dev)
 	       dev->name, dev->image.path, yes_no(dev->read_only),
 	       dev->cache == CONFIG_CACHE_NONE ? "none" : "writeback",
 	       dev->nr_queues, yes_no(dev->discard));
+	if (dev->record.path)
+		printf("blk %s: record %s\n", dev->name, dev->record.path);
 }
 
 static void print_vm(const struct config *cfg)

@@ -363,6 +363,7 @@ void config_free(struct config *cfg)
 		free(dev->origin);
 		free_path(&dev->image);
 		free_path(&dev->socket);
+		free_path(&dev->record);
 		free_path(&dev->connect.to);
 		free(dev->serial);
 	}

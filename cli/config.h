@@ -42,6 +42,7 @@ struct config_device {
 	/* blk */
 	struct config_path image;
 	struct config_path socket;	/* foreign back-end, instead of image */
+	struct config_path record;	/* of all that is written; path NULL: none */
 	bool read_only;
 	bool discard;
 	int cache;			/* enum config_cache */

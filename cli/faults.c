@@ -181,6 +181,7 @@ int faults_change(struct vm *vm, const struct faults_change *change,
 int faults_open(struct vm *vm, char why[VM_WHY_MAX])
 {
 	const struct config *cfg = vm->cfg;
+	void *page;
 
 	for (unsigned int i = 0; i < vm->nr_devices; i++) {
 		struct device *dev = &vm->device[i];
@@ -188,13 +189,13 @@ int faults_open(struct vm *vm, char why[VM_WHY_MAX])
 		if (dev->cfg->socket.path)
 			continue;
 		dev->fault_fd = memory_make_shown("bulkhead-faults",
-						  FAULT_PAGE_BYTES,
-						  (void **)&dev->faults);
+						  FAULT_PAGE_BYTES, &page);
 		if (dev->fault_fd < 0) {
 			snprintf(why, VM_WHY_MAX, "cannot make a memfd: %s",
 				 strerror(-dev->fault_fd));
 			return dev->fault_fd;
 		}
+		dev->faults = page;
 	}
 	vm->fault_seed = cfg->fault_seed;
 	for (unsigned int i = 0; i < cfg->nr_faults; i++) {

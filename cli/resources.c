@@ -138,13 +138,22 @@ static int open_programs(struct vm *vm, char why[VM_WHY_MAX])
 	return ret;
 }
 
+static int open_disk(struct device *dev, char why[VM_WHY_MAX])
+{
+	int ret = image_open(dev->cfg, &dev->end, why);
+
+	if (ret || !dev->cfg->record.path)
+		return ret;
+	return record_file_open(dev->cfg, &dev->end, why);
+}
+
 static int open_end(struct vm *vm, struct device *dev, char why[VM_WHY_MAX])
 {
 	switch (dev->cfg->role) {
 	case LIFE_ROLE_BLK:
 		dev->nr_queues = dev->cfg->nr_queues;
 		if (!dev->cfg->socket.path)
-			return image_open(dev->cfg, &dev->end, why);
+			return open_disk(dev, why);
 		snprintf(dev->end.where, sizeof(dev->end.where), "%s",
 			 dev->cfg->socket.path);
 		return 0;

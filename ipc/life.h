@@ -78,7 +78,8 @@ struct life_birth_blk {
 	uint8_t direct;		/* 1: image was opened with O_DIRECT */
 	uint8_t discard;	/* 1: offer DISCARD and WRITE_ZEROES */
 	uint8_t block_device;	/* 1: RES_FD is a block device */
-	uint8_t pad[2];
+	uint8_t record;		/* 1: RES2_FD is a record, ipc/record.h */
+	uint8_t pad;
 	char serial[24];	/* virtio-blk GET_ID, at most 20 characters used */
 };
 

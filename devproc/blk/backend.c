@@ -22,6 +22,7 @@
 #include "devproc/blk/blk.h"
 #include "devproc/blk/faults.h"
 #include "devproc/blk/image_ring.h"
+#include "devproc/blk/record.h"
 #include "devproc/device.h"
 #include "devproc/fault.h"
 #include "devproc/loop.h"
@@ -218,6 +219,9 @@ static void prepare(struct io_uring_sqe *sqe, const struct blk_request *req)
 		io_uring_prep_write(sqe, IMAGE_INDEX, zeroes,
 				    (unsigned int)chunk_of(req), req->offset);
 		break;
+	case BLK_OP_RECORD:
+		record_prepare(sqe, req);
+		break;
 	}
 }
 
@@ -274,6 +278,14 @@ static void issue_waiting(void)
 
 /* --- results -------------------------------------------------------------- */
 
+static void on_recorded(struct blk_request *req, int result)
+{
+	if (record_end(req, result))
+		issue(req);
+	else
+		complete(req, VIRTIO_BLK_S_OK);
+}
+
 /* What else would do it, if the file system cannot do op. */
 static int instead_of(const struct blk_request *req)
 {
@@ -315,10 +327,15 @@ static void on_error(struct blk_request *req, int err)
 static void on_success(struct blk_request *req)
 {
 	drop_bounce(req);
-	if (request_becomes_flush(req, image))
+	if (request_becomes_flush(req, image)) {
 		issue(req);
-	else
+	} else if (record_wants(req)) {
+		/* Before the guest is told. */
+		record_append(req);
+		issue(req);
+	} else {
 		complete(req, VIRTIO_BLK_S_OK);
+	}
 }
 
 /* Reads and writes may be short: count, and go on with the rest. */
@@ -349,7 +366,9 @@ static void on_result(struct blk_request *req, int result)
 	bool moves_data = req->op == BLK_OP_READ || req->op == BLK_OP_WRITE ||
 			  req->op == BLK_OP_ZERO_WRITE;
 
-	if (result < 0)
+	if (req->op == BLK_OP_RECORD)
+		on_recorded(req, result);
+	else if (result < 0)
 		on_error(req, -result);
 	else if (!moves_data)
 		on_success(req);
@@ -399,10 +418,13 @@ static void go(struct blk_request *req)
 {
 	int status = req->faults ? faults_begin(req, image) : -1;
 
-	if (status >= 0)
+	if (status >= 0) {
 		complete(req, (uint8_t)status);
-	else
-		issue(req);
+		return;
+	}
+	if (record_wants(req))
+		record_begin(req);
+	issue(req);
 }
 
 static void begin(struct blk_request *req, unsigned int index,
@@ -572,7 +594,7 @@ int backend_start(void)
 	return loop_add(&source, RING_FD, EPOLLIN | EPOLLET);
 }
 
-int backend_open(const struct blk_image *blk_image)
+int backend_open(const struct blk_image *blk_image, bool recorded)
 {
 	image = blk_image;
 	/*
@@ -581,5 +603,5 @@ int backend_open(const struct blk_image *blk_image)
 	 */
 	(void)madvise(requests, sizeof(requests), MADV_NOHUGEPAGE);
 	(void)madvise(bounce, sizeof(bounce), MADV_NOHUGEPAGE);
-	return image_ring_open(&ring, SQ_ENTRIES, BLK_MAX_REQUESTS);
+	return image_ring_open(&ring, SQ_ENTRIES, BLK_MAX_REQUESTS, recorded);
 }

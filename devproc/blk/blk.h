@@ -64,6 +64,7 @@ enum blk_op {
 	BLK_OP_ZERO_UNMAP,	/* WRITE_ZEROES that may punch a hole */
 	BLK_OP_ZERO,		/* WRITE_ZEROES, blocks stay allocated */
 	BLK_OP_ZERO_WRITE,	/* the same, by writing: backend.c's last resort */
+	BLK_OP_RECORD,	/* the image has it; the record is to: record.c */
 };
 
 struct blk_faults;	/* faults.c */
@@ -114,8 +115,11 @@ uint32_t request_finish(const struct blk_request *req, uint8_t status);
 
 /* --- backend.c ------------------------------------------------------------ */
 
-/* Make the ring at RING_FD, restricted.  Before confinement. */
-int backend_open(const struct blk_image *image);
+/*
+ * Make the ring at RING_FD, restricted; recorded: RES2_FD is in use too.
+ * Before confinement.
+ */
+int backend_open(const struct blk_image *image, bool recorded);
 /* Serve completions.  After confinement. */
 int backend_start(void);
 
