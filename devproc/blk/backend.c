@@ -84,7 +84,6 @@ static void complete(struct blk_request *req, uint8_t status)
 	if (req->faults)
 		status = faults_end(req, status);
 	written = request_finish(req, status);
-
 	if (status != VIRTIO_BLK_S_OK)
 		stats_add(&stats->errors, 1);
 	vring_push(req->vring, req->chain.head, written);
@@ -327,15 +326,11 @@ static void on_error(struct blk_request *req, int err)
 static void on_success(struct blk_request *req)
 {
 	drop_bounce(req);
-	if (request_becomes_flush(req, image)) {
+	/* The record has it before the guest is told. */
+	if (request_becomes_flush(req, image) || record_append(req))
 		issue(req);
-	} else if (record_wants(req)) {
-		/* Before the guest is told. */
-		record_append(req);
-		issue(req);
-	} else {
+	else
 		complete(req, VIRTIO_BLK_S_OK);
-	}
 }
 
 /* Reads and writes may be short: count, and go on with the rest. */
@@ -422,8 +417,7 @@ static void go(struct blk_request *req)
 		complete(req, (uint8_t)status);
 		return;
 	}
-	if (record_wants(req))
-		record_begin(req);
+	record_begin(req);
 	issue(req);
 }
 
@@ -548,9 +542,8 @@ static bool pass(void)
 {
 	bool completed = false;
 	uint32_t todo;
-	struct blk_request *req;
 
-	while ((req = faults_next_due()))
+	for (struct blk_request *req; (req = faults_next_due()); )
 		go(req);
 	if (io_uring_sq_ready(&ring))
 		io_uring_submit(&ring);

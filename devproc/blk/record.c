@@ -61,7 +61,7 @@ static enum record_op op_of(const struct blk_request *req)
 	}
 }
 
-bool record_wants(const struct blk_request *req)
+static bool is_wanted(const struct blk_request *req)
 {
 	return record.open && req->op != BLK_OP_READ;
 }
@@ -70,6 +70,8 @@ void record_begin(struct blk_request *req)
 {
 	struct slot *slot = &slots[req->index];
 
+	if (!is_wanted(req))
+		return;
 	slot->entry = (struct record_entry) {
 		.magic = RECORD_ENTRY_MAGIC,
 		.op = op_of(req),
@@ -115,15 +117,18 @@ static void add_flush(struct slot *slot)
 	slot->spans[slot->nr_spans++].iov_len = sizeof(slot->flush);
 }
 
-void record_append(struct blk_request *req)
+bool record_append(struct blk_request *req)
 {
 	struct slot *slot = &slots[req->index];
 
+	if (!is_wanted(req))
+		return false;
 	slot->entry.position = record.end;
 	if (req->op == BLK_OP_FLUSH && slot->entry.op != RECORD_FLUSH)
 		add_flush(slot);
 	record.end += length_of(slot);
 	req->op = BLK_OP_RECORD;
+	return true;
 }
 
 void record_prepare(struct io_uring_sqe *sqe, const struct blk_request *req)
