@@ -63,15 +63,7 @@ const char *child_state_name(enum child_state state)
 
 const char *role_name(enum life_role role)
 {
-	static const char *const names[] = {
-		[LIFE_ROLE_CORE] = "core",
-		[LIFE_ROLE_BLK] = "blk",
-		[LIFE_ROLE_SERIAL] = "serial",
-		[LIFE_ROLE_CONSOLE] = "console",
-		[LIFE_ROLE_RNG] = "rng",
-	};
-
-	return names[role];
+	return life_role_name(role);
 }
 
 static int set_state(struct child *child, enum child_state state)

@@ -68,18 +68,6 @@ static unsigned int role_ops(enum life_role role)
 	return role == LIFE_ROLE_RNG ? READ : READ | WRITE;
 }
 
-static const char *role_name_of(enum life_role role)
-{
-	static const char *const names[] = {
-		[LIFE_ROLE_BLK] = "blk",
-		[LIFE_ROLE_SERIAL] = "serial",
-		[LIFE_ROLE_CONSOLE] = "console",
-		[LIFE_ROLE_RNG] = "rng",
-	};
-
-	return names[role];
-}
-
 /* --- words --------------------------------------------------------------------- */
 
 struct parser {
@@ -172,7 +160,7 @@ static int number(const struct parser *p, const char *at, size_t len,
 
 static int no_such_action(const struct parser *p, const struct word *word)
 {
-	const char *device = role_name_of(p->role);
+	const char *device = life_role_name(p->role);
 	char known[200] = "";
 
 	for (unsigned int i = 0; i < FAULT_NR_ACTIONS; i++)
@@ -293,7 +281,7 @@ static int parse_sector(struct parser *p, const struct word *word)
 	p->sector_at = at;
 	if (p->role != LIFE_ROLE_BLK)
 		return wrong(p, word->name, "%s has no sectors",
-			     role_name_of(p->role));
+			     life_role_name(p->role));
 	ret = number(p, at, first_len, 0, SECTOR_MAX, &p->rule->first_sector);
 	p->rule->last_sector = p->rule->first_sector;
 	if (!ret && dash)

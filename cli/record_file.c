@@ -47,6 +47,9 @@ int record_file_open(const struct config_device *cfg, struct host_end *end,
 		return fail(record, errno, strerror(errno), why);
 	if (!S_ISREG(st.st_mode))
 		return fail(record, EINVAL, "not a regular file", why);
+	/* That was for FIFOs; io_uring would take it to mean "never wait". */
+	if (fcntl(end->out_fd, F_SETFL, 0) < 0)
+		return fail(record, errno, strerror(errno), why);
 	if (st.st_size > (off_t)sizeof(struct record_header))
 		return fail(record, EEXIST,
 			    "exists already; a record begins with its disk, so move the old one away",

@@ -128,7 +128,7 @@ static void log_fired(const struct fault_rule *rule,
 	const char *as = rule->action == FAULT_ENOSPC ?
 		" (virtio has no such status: the guest sees eio)" : "";
 
-	if (request->quiet || !log_allowed(&faults.limit, LOG_BURST))
+	if (!log_allowed(&faults.limit, LOG_BURST))
 		return;
 	if (request->nr_sectors)
 		log_info("fault %u fired: %s %s sector %llu+%llu%s", rule->id,
@@ -193,7 +193,7 @@ void fault_crash_at(const struct fault_set *set, enum fault_point point)
 		__builtin_trap();
 }
 
-_Noreturn void fault_hang(void)
+void fault_hang(void)
 {
 	/* poll(2): a negative fd is passed over; nothing ever comes. */
 	struct pollfd nobody = { .fd = -1 };

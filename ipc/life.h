@@ -149,6 +149,9 @@ _Static_assert(sizeof(struct life_core_event) == 264, "life_core_event");
 /* Largest datagram on the channel, header included. */
 #define LIFE_MSG_MAX	(sizeof(struct life_hdr) + sizeof(struct life_birth))
 
+/* "blk": as users, logs and ps have it. */
+const char *life_role_name(enum life_role role);
+
 /*
  * Send one message; payload must be as large as the type says.
  * Blocks at most timeout_ms.  Return: 0, -EPIPE peer gone, -ETIMEDOUT.

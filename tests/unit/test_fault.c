@@ -36,7 +36,7 @@ static void install(struct fault_rule rule)
 static bool ask(enum fault_op op, uint64_t sector, uint64_t nr)
 {
 	const struct fault_request request = {
-		.op = op, .sector = sector, .nr_sectors = nr, .quiet = true,
+		.op = op, .sector = sector, .nr_sectors = nr,
 	};
 
 	return fault_match(FAULT_REQUEST_ACTIONS, &request, &set);
@@ -219,7 +219,7 @@ START_TEST(characters_and_requests_are_counted_apart)
 		rule_for(1, FAULT_DROP), rule_for(2, FAULT_HANG),
 	};
 	const struct fault_request character = {
-		.op = FAULT_OP_WRITE, .quiet = true,
+		.op = FAULT_OP_WRITE,
 	};
 
 	fault_page_write(&page, rules, 2);
