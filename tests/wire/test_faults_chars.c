@@ -120,6 +120,14 @@ START_TEST(drop_loses_the_characters_that_it_says)
 	child_stop(&child);
 }
 
+/* Without its FIFO the receiver has room for one. */
+static uint8_t next_input(void)
+{
+	for (int i = 0; i < 200 && !(in(LSR) & LSR_DR); i++)
+		usleep(10000);
+	return in(RBR);
+}
+
 START_TEST(drop_of_input)
 {
 	struct fault_rule rule = rule_for(FAULT_DROP, 0);
@@ -131,10 +139,8 @@ START_TEST(drop_of_input)
 	set_rule(rule);
 	ck_assert_int_eq(write(host, "xyz", 3), 3);
 	child_synchronise(&child);
-	for (int i = 0; i < 100 && !(in(LSR) & LSR_DR); i++)
-		usleep(10000);
-	ck_assert_uint_eq(in(RBR), 'x');
-	ck_assert_uint_eq(in(RBR), 'z');
+	ck_assert_uint_eq(next_input(), 'x');
+	ck_assert_uint_eq(next_input(), 'z');
 	child_stop(&child);
 }
 
