@@ -60,14 +60,14 @@ CORE := vmm-core/main.c vmm-core/report.c \
 	ipc/vhost_user.c ipc/regchan.c gen/policy_core.c $(IPC) $(CONFINE)
 
 DEVICE := devproc/device.c devproc/standalone.c devproc/life_link.c \
-	devproc/loop.c $(IPC) $(CONFINE)
-VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vring.c \
+	devproc/loop.c devproc/fault.c ipc/fault.c $(IPC) $(CONFINE)
+VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vhost_fault.c devproc/vring.c \
 	devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c \
 	devproc/inflight_region.c ipc/vhost_user.c $(DEVICE)
 CHARDEV := devproc/chardev.c
 
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/backend.c \
-	devproc/blk/image.c devproc/blk/image_ring.c \
+	devproc/blk/image.c devproc/blk/image_ring.c devproc/blk/faults.c devproc/blk/record.c \
 	gen/policy_blk.c $(VHOST)
 CONSOLE := devproc/console.c $(CHARDEV) gen/policy_console.c $(VHOST)
 RNG := devproc/rng.c gen/policy_rng.c $(VHOST)
@@ -77,16 +77,17 @@ SERIAL := devproc/serial.c devproc/uart.c $(CHARDEV) ipc/regchan.c \
 JAIL := jail/birth.c jail/stages.c jail/capabilities.c jail/birth_text.c jail/death.c \
 	jail/inspect.c policy/lastword.c gen/syscall_names.c
 CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
-	cli/config_value.c
-CLI_SUPERVISOR := cli/supervisor.c cli/signals.c cli/title.c cli/loop.c \
+	cli/config_value.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
+CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c cli/loop.c \
 	cli/runtime_dir.c cli/resources.c cli/memory.c cli/image.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
 	cli/children.c cli/rebirth.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
-	cli/control_commands.c
+	cli/control_commands.c cli/control_faults.c cli/faults.c
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
 	cli/doctor_jail.c cli/doctor_host.c
 CLI := cli/main.c cli/cmd_config_args.c cli/cmd_run.c cli/cmd_check.c \
-	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/cmd_device.c cli/client.c \
+	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/cmd_device.c cli/cmd_fault.c cli/cmd_replay.c cli/replay.c \
+	cli/client.c \
 	$(CLI_CONFIG) $(CLI_SUPERVISOR) $(CLI_DOCTOR) $(JAIL) $(IPC)
 
 POLICYC := policy/policyc.c policy/parse.c policy/expression.c policy/lint.c \
@@ -180,9 +181,10 @@ CHECK := -lcheck -lsubunit -lm -lrt
 $(eval $(call test,tests/unit/test_fdmsg,tests/unit/test_fdmsg.c ipc/fdmsg.c ipc/vhost_user.c ipc/log.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_life,tests/unit/test_life.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_log,tests/unit/test_log.c ipc/log.c,$(CHECK)))
-$(eval $(call test,tests/unit/test_config,tests/unit/test_config.c $(CLI_CONFIG),-linih $(CHECK)))
-$(eval $(call test,tests/unit/test_client,tests/unit/test_client.c cli/client.c cli/runtime_dir.c $(CLI_CONFIG) ipc/log.c ipc/fdmsg.c,-linih -ljansson $(CHECK)))
+$(eval $(call test,tests/unit/test_config,tests/unit/test_config.c $(CLI_CONFIG) ipc/life.c ipc/fdmsg.c,-linih $(CHECK)))
+$(eval $(call test,tests/unit/test_client,tests/unit/test_client.c cli/client.c cli/runtime_dir.c $(CLI_CONFIG) ipc/life.c ipc/log.c ipc/fdmsg.c,-linih -ljansson $(CHECK)))
 $(eval $(call test,tests/unit/test_events,tests/unit/test_events.c cli/events.c cli/loop.c ipc/life.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_fault_parse,tests/unit/test_fault_parse.c cli/fault_parse.c ipc/fault.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/cli/talk,tests/cli/talk.c,))
 $(eval $(call test,tests/unit/test_child_log,tests/unit/test_child_log.c cli/child_log.c cli/loop.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_guest_mem,tests/unit/test_guest_mem.c devproc/guest_mem.c devproc/peer_file.c,$(CHECK)))
@@ -191,12 +193,17 @@ $(eval $(call test,tests/unit/test_vring,tests/unit/test_vring.c devproc/vring.c
 $(eval $(call test,tests/unit/test_recovery,tests/unit/test_recovery.c devproc/vring.c devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_blk_request,tests/unit/test_blk_request.c devproc/blk/request.c devproc/vring.c devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_uart,tests/unit/test_uart.c devproc/uart.c,$(CHECK)))
-$(eval $(call test,tests/unit/test_chardev,tests/unit/test_chardev.c devproc/chardev.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_chardev,tests/unit/test_chardev.c devproc/chardev.c devproc/fault.c ipc/fault.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_regchan,tests/wire/test_regchan.c ipc/regchan.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_serial,tests/wire/test_serial.c tests/wire/child.c ipc/regchan.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/wire/test_vhost_back,tests/wire/test_vhost_back.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_blk,tests/wire/test_blk.c tests/wire/child.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_blk_by_hand,tests/wire/test_blk_by_hand.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
+$(eval $(call test,tests/wire/test_faults,tests/wire/test_faults.c tests/wire/child.c tests/wire/front.c tests/wire/front_blk.c ipc/fault.c ipc/vhost_user.c $(IPC),$(CHECK)))
+$(eval $(call test,tests/unit/test_replay,tests/unit/test_replay.c cli/replay.c,$(CHECK)))
+$(eval $(call test,tests/wire/test_faults_chars,tests/wire/test_faults_chars.c tests/wire/child.c tests/wire/front.c ipc/fault.c ipc/regchan.c ipc/vhost_user.c $(IPC),$(CHECK)))
+$(eval $(call test,tests/unit/test_fault,tests/unit/test_fault.c devproc/fault.c ipc/fault.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/wire/test_record,tests/wire/test_record.c cli/replay.c tests/wire/child.c tests/wire/front.c tests/wire/front_blk.c ipc/fault.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_console,tests/wire/test_console.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_rng,tests/wire/test_rng.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 

@@ -63,15 +63,7 @@ const char *child_state_name(enum child_state state)
 
 const char *role_name(enum life_role role)
 {
-	static const char *const names[] = {
-		[LIFE_ROLE_CORE] = "core",
-		[LIFE_ROLE_BLK] = "blk",
-		[LIFE_ROLE_SERIAL] = "serial",
-		[LIFE_ROLE_CONSOLE] = "console",
-		[LIFE_ROLE_RNG] = "rng",
-	};
-
-	return names[role];
+	return life_role_name(role);
 }
 
 static int set_state(struct child *child, enum child_state state)
@@ -149,14 +141,18 @@ static void give_device(const struct device *dev, int link_fd,
 	bool blk = dev->cfg->role == LIFE_ROLE_BLK;
 
 	give(spec, link_fd, LINK_FD);
+	give(spec, dev->fault_fd, FAULT_FD);
 	give(spec, dev->end.fd, RES_FD);
 	give(spec, dev->end.out_fd, RES2_FD);
 	spec->nr_files = DEVICE_FILES;
 	spec->nr_tasks = blk ? BLK_TASKS : DEVICE_TASKS;
 	spec->memlock_bytes = blk ? BLK_MEMLOCK : 0;
-	/* No image grows, whatever becomes of its process. */
+	/*
+	 * No image grows, whatever becomes of its process; except that a record
+	 * has to.
+	 */
 	spec->file_bytes = RLIM_INFINITY;
-	if (blk && !dev->end.block_device)
+	if (blk && !dev->end.block_device && dev->end.out_fd < 0)
 		spec->file_bytes = dev->end.size_bytes;
 }
 
@@ -199,6 +195,7 @@ static void describe_blk(const struct device *dev, struct life_birth_blk *blk)
 	blk->direct = dev->end.direct;
 	blk->discard = dev->cfg->discard;
 	blk->block_device = dev->end.block_device;
+	blk->record = dev->end.out_fd >= 0;
 	snprintf(blk->serial, sizeof(blk->serial), "%s",
 		 dev->cfg->serial ? dev->cfg->serial : dev->cfg->name);
 }

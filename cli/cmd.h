@@ -22,6 +22,8 @@ extern const struct command cmd_ps;
 extern const struct command cmd_stop;
 extern const struct command cmd_kill;
 extern const struct command cmd_device;
+extern const struct command cmd_fault;
+extern const struct command cmd_replay;
 extern const struct command cmd_doctor;
 
 /* One line to standard error about the command line.  Return: EXIT_USAGE. */

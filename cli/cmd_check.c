@@ -6,6 +6,7 @@
 
 #include "cli/cmd.h"
 #include "cli/config.h"
+#include "cli/fault_parse.h"
 
 static const char *yes_no(bool value)
 {
@@ -38,6 +39,8 @@ static void print_blk(const struct config_device *dev)
 	       dev->name, dev->image.path, yes_no(dev->read_only),
 	       dev->cache == CONFIG_CACHE_NONE ? "none" : "writeback",
 	       dev->nr_queues, yes_no(dev->discard));
+	if (dev->record.path)
+		printf("blk %s: record %s\n", dev->name, dev->record.path);
 }
 
 static void print_vm(const struct config *cfg)
@@ -75,6 +78,21 @@ static void print_devices(const struct config *cfg)
 	}
 }
 
+static void print_faults(const struct config *cfg)
+{
+	char text[FAULT_TEXT_MAX];
+
+	if (cfg->nr_faults)
+		printf("fault: seed %" PRIu64 "\n", cfg->fault_seed);
+	for (unsigned int i = 0; i < cfg->nr_faults; i++) {
+		const struct config_device *dev =
+			&cfg->device[cfg->fault[i].device];
+
+		fault_format(&cfg->fault[i].rule, dev->role, text);
+		printf("fault: %s %s\n", dev->name, text);
+	}
+}
+
 static int check(int argc, char **argv)
 {
 	struct cmd_config_args args;
@@ -91,6 +109,7 @@ static int check(int argc, char **argv)
 	}
 	print_vm(cfg);
 	print_devices(cfg);
+	print_faults(cfg);
 	config_free(cfg);
 out:
 	free(args.sets);

@@ -61,7 +61,7 @@ static int split_title(const char *title, enum config_kind *kind,
 static bool name_reserved(const char *name)
 {
 	static const char *const taken[] = { "core", "serial", "console", "rng",
-					     "supervisor" };
+					     "supervisor", "seed" };
 
 	for (unsigned int i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
 		if (!strcmp(name, taken[i]))
@@ -87,7 +87,7 @@ static int add_device(struct config *cfg, const struct config_section *s,
 	    (!config_name_ok(name, LIFE_DEVICE_NAME_MAX) ||
 	     name_reserved(name)))
 		return config_error(err,
-				    "%s: [%s]: a disk's name has 1 to 15 letters, digits, '.', '_' or '-', and is none of core, serial, console, rng, supervisor",
+				    "%s: [%s]: a disk's name has 1 to 15 letters, digits, '.', '_' or '-', and is none of core, serial, console, rng, seed, supervisor",
 				    s->origin, s->title);
 	dev->role = role_of(kind);
 	dev->on_crash = CONFIG_CRASH_INHERIT;
@@ -107,9 +107,9 @@ static int take_sections(const struct config_source *src, struct config *cfg)
 
 		if (split_title(s->title, &kind, &name))
 			return config_error(src->err,
-					    "%s: unknown section [%s]; there are [vm], [serial], [console], [rng] and [blk NAME]",
+					    "%s: unknown section [%s]; there are [vm], [serial], [console], [rng], [blk NAME] and [fault]",
 					    s->origin, s->title);
-		if (kind == CONFIG_KIND_VM)
+		if (kind == CONFIG_KIND_VM || kind == CONFIG_KIND_FAULT)
 			continue;
 		ret = add_device(cfg, s, kind, name, src->err);
 		if (ret)
@@ -144,6 +144,8 @@ static int take_entry(const struct config_source *src,
 	if (split_title(e->section, &kind, &name))
 		return config_error(src->err, "%s: unknown section [%s]",
 				    e->origin, e->section);
+	if (kind == CONFIG_KIND_FAULT)
+		return config_take_fault(src, e, cfg);
 	key = config_key_find(kind, e->key);
 	if (!key) {
 		config_key_list(kind, known, sizeof(known));
@@ -208,6 +210,20 @@ static int check_devices(struct config *cfg, char *err)
 	return 0;
 }
 
+static int check_faults(const struct config *cfg, char *err)
+{
+	for (unsigned int i = 0; i < cfg->nr_faults; i++) {
+		const struct config_device *dev =
+			&cfg->device[cfg->fault[i].device];
+
+		if (dev->socket.path)
+			return config_error(err,
+					    "%s: %s has a foreign back-end, which takes no faults; take it out of [fault]",
+					    dev->socket.origin, dev->name);
+	}
+	return 0;
+}
+
 static int default_name(struct config *cfg, char *err)
 {
 	const char *base = strrchr(cfg->file, '/');
@@ -254,7 +270,9 @@ static int check_all(struct config *cfg, char *err)
 		ret = default_cmdline(cfg);
 	if (!ret && !cfg->memory_origin)
 		cfg->memory_origin = strdup(cfg->file);
-	return ret ? ret : check_devices(cfg, err);
+	if (!ret)
+		ret = check_devices(cfg, err);
+	return ret ? ret : check_faults(cfg, err);
 }
 
 /* Absolute folder of file, for relative paths. */
@@ -352,6 +370,7 @@ void config_free(struct config *cfg)
 		free(dev->origin);
 		free_path(&dev->image);
 		free_path(&dev->socket);
+		free_path(&dev->record);
 		free_path(&dev->connect.to);
 		free(dev->serial);
 	}

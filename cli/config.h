@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ipc/fault.h"
 #include "ipc/life.h"
 
 #define CONFIG_ERROR_MAX	512	/* bytes of an error line, with the NUL */
@@ -49,6 +50,7 @@ struct config_device {
 	/* blk */
 	struct config_path image;
 	struct config_path socket;	/* foreign back-end, instead of image */
+	struct config_path record;	/* of all that is written; path NULL: none */
 	bool read_only;
 	bool discard;
 	int cache;			/* enum config_cache */
@@ -57,6 +59,14 @@ struct config_device {
 	/* serial, console */
 	struct config_connect connect;
 };
+
+/* A line of [fault], checked. */
+struct config_fault {
+	unsigned int device;	/* index into config.device */
+	struct fault_rule rule;	/* without id and seed */
+};
+
+#define CONFIG_MAX_FAULTS	256
 
 struct config {
 	char *file;			/* as the user named it */
@@ -77,6 +87,9 @@ struct config {
 	char *memory_origin;
 	struct config_device device[LIFE_MAX_DEVICES];
 	unsigned int nr_devices;
+	uint64_t fault_seed;
+	struct config_fault fault[CONFIG_MAX_FAULTS];
+	unsigned int nr_faults;
 };
 
 /*

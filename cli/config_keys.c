@@ -45,6 +45,7 @@ static const struct config_key keys[] = {
 	{ CONFIG_KIND_BLK, "queues", config_parse_cpus, DEV(nr_queues) },
 	{ CONFIG_KIND_BLK, "serial", config_parse_serial, DEV(serial) },
 	{ CONFIG_KIND_BLK, "discard", config_parse_bool, DEV(discard) },
+	{ CONFIG_KIND_BLK, "record", config_parse_path, DEV(record) },
 };
 
 #define NR_KEYS	(sizeof(keys) / sizeof(keys[0]))
@@ -55,6 +56,7 @@ static const char *const kind_name[CONFIG_NR_KINDS] = {
 	[CONFIG_KIND_CONSOLE] = "console",
 	[CONFIG_KIND_RNG] = "rng",
 	[CONFIG_KIND_BLK] = "blk",
+	[CONFIG_KIND_FAULT] = "fault",
 };
 
 const char *config_kind_name(enum config_kind kind)

@@ -53,6 +53,7 @@ enum config_kind {
 	CONFIG_KIND_CONSOLE,
 	CONFIG_KIND_RNG,
 	CONFIG_KIND_BLK,
+	CONFIG_KIND_FAULT,
 	CONFIG_NR_KINDS,
 };
 
@@ -102,6 +103,13 @@ const char *config_parse_restarts(const struct config_value_context *in,
 				  void *dest);
 const char *config_parse_cache(const struct config_value_context *in,
 			       void *dest);
+
+/*
+ * config_fault.c: one entry of [fault], once all devices are known.
+ * Return: 0, or -EINVAL with the error written.
+ */
+int config_take_fault(const struct config_source *src,
+		      const struct config_entry *entry, struct config *cfg);
 
 /* A VM or device name that is safe in paths, ps and logs. */
 bool config_name_ok(const char *name, size_t max_bytes);

@@ -177,6 +177,12 @@ static const struct config_entry *find_entry(const struct config_source *src,
 	return NULL;
 }
 
+/* A device may have any number of faults. */
+static bool may_repeat(const char *section, const char *key)
+{
+	return !strcmp(section, "fault") && strcmp(key, "seed");
+}
+
 /* ini_handler: 1 fine, 0 error. */
 static int take_entry(void *opaque, const char *section, const char *key,
 		      const char *value)
@@ -201,7 +207,7 @@ static int take_entry(void *opaque, const char *section, const char *key,
 		return 0;
 	}
 	twin = find_entry(src, section, key);
-	if (twin) {
+	if (twin && !may_repeat(section, key)) {
 		config_error(src->err,
 			     "%s:%u: '%s' is given twice in [%s]; first at %s",
 			     src->file, r->line, key, section, twin->origin);
@@ -290,7 +296,8 @@ int config_read_set(struct config_source *src, const char *assignment)
 	ret = ensure_section(src, section, assignment);
 	if (ret)
 		goto out;
-	drop_entry(src, section, key);
+	if (!may_repeat(section, key))
+		drop_entry(src, section, key);
 	ret = add_entry(src, section, key, eq + 1, origin);
 	origin = NULL;
 	if (!ret)

@@ -162,6 +162,7 @@ static const struct {
 	json_t *(*obey)(struct vm *vm, const json_t *request, bool *waits);
 } commands[] = {
 	{ "status", command_status },
+	{ "fault", control_fault },
 	{ "stop", command_stop },
 	{ "kill", command_kill },
 	{ "restart-device", command_restart_device },

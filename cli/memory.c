@@ -16,32 +16,54 @@
 #include "cli/resources.h"
 
 /* Sealed: no holder can shrink it under another one's mapping (SIGBUS). */
-static int make_sealed(const char *name, uint64_t bytes, unsigned int flags)
+static int make_sealed(const char *name, uint64_t bytes, unsigned int flags,
+		       void **only_writer)
 {
+	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
-	int ret;
+	void *map = NULL;
+	int ret = 0;
 
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, bytes) < 0 ||
-	    fcntl(fd, F_ADD_SEALS,
-		  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+	if (ftruncate(fd, (off_t)bytes) < 0)
 		ret = -errno;
+	if (!ret && only_writer) {
+		seals |= F_SEAL_FUTURE_WRITE;
+		map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+			   fd, 0);
+		if (map == MAP_FAILED)
+			ret = -errno;
+	}
+	if (!ret && fcntl(fd, F_ADD_SEALS, seals) < 0) {
+		ret = -errno;
+		if (map)
+			munmap(map, bytes);
+	}
+	if (ret) {
 		close(fd);
 		return ret;
 	}
+	if (only_writer)
+		*only_writer = map;
 	return fd;
 }
 
 int memory_make_ram(const struct config *cfg)
 {
 	return make_sealed("bulkhead-ram", cfg->memory_bytes,
-			   cfg->huge_pages ? MFD_HUGETLB | MFD_HUGE_2MB : 0);
+			   cfg->huge_pages ? MFD_HUGETLB | MFD_HUGE_2MB : 0,
+			   NULL);
 }
 
 int memory_make_page(const char *name, uint64_t bytes)
 {
-	return make_sealed(name, bytes, 0);
+	return make_sealed(name, bytes, 0, NULL);
+}
+
+int memory_make_shown(const char *name, uint64_t bytes, void **map)
+{
+	return make_sealed(name, bytes, 0, map);
 }
 
 static uint64_t free_huge_bytes(void)

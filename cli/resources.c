@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/children.h"
+#include "cli/faults.h"
 #include "cli/resources.h"
 #include "ipc/pages.h"
 #include "ipc/vhost_user.h"
@@ -39,6 +40,7 @@ void resources_init(struct vm *vm)
 		dev->cfg = &vm->cfg->device[i];
 		dev->inflight_fd = -1;
 		dev->rebirth.core_fd = -1;
+		dev->fault_fd = -1;
 		end_init(&dev->end);
 		child_init(&dev->child, vm, dev->cfg->role, dev->cfg->name,
 			   i + 1);
@@ -137,13 +139,22 @@ static int open_programs(struct vm *vm, char why[VM_WHY_MAX])
 	return ret;
 }
 
+static int open_disk(struct device *dev, char why[VM_WHY_MAX])
+{
+	int ret = image_open(dev->cfg, &dev->end, why);
+
+	if (ret || !dev->cfg->record.path)
+		return ret;
+	return record_file_open(dev->cfg, &dev->end, why);
+}
+
 static int open_end(struct vm *vm, struct device *dev, char why[VM_WHY_MAX])
 {
 	switch (dev->cfg->role) {
 	case LIFE_ROLE_BLK:
 		dev->nr_queues = dev->cfg->nr_queues;
 		if (!dev->cfg->socket.path)
-			return image_open(dev->cfg, &dev->end, why);
+			return open_disk(dev, why);
 		snprintf(dev->end.where, sizeof(dev->end.where), "%s",
 			 dev->cfg->socket.path);
 		return 0;
@@ -241,12 +252,15 @@ int resources_open(struct vm *vm, char why[VM_WHY_MAX])
 		ret = open_programs(vm, why);
 	if (!ret)
 		ret = make_pages(vm, why);
+	if (!ret)
+		ret = faults_open(vm, why);
 	return ret;
 }
 
 void resources_close(struct vm *vm)
 {
 	terminal_restore(&vm->terminal);
+	faults_close(vm);
 	resources_drop_memory(vm);
 	for (unsigned int i = 0; i < vm->nr_devices; i++) {
 		struct device *dev = &vm->device[i];

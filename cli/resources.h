@@ -28,6 +28,10 @@ void resources_close(struct vm *vm);
 int image_open(const struct config_device *cfg, struct host_end *end,
 	       char why[VM_WHY_MAX]);
 
+/* record_file.c: [blk] record, after image_open(); the fd is end->out_fd. */
+int record_file_open(const struct config_device *cfg, struct host_end *end,
+		     char why[VM_WHY_MAX]);
+
 /* chardev_end.c: [serial] and [console] connect. */
 int chardev_end_open(struct vm *vm, const struct config_device *cfg,
 		     struct host_end *end, char why[VM_WHY_MAX]);
@@ -41,6 +45,8 @@ void chardev_end_attach(struct device *dev);
 /* memory.c: sealed memfds.  Return: fd (owned) or -errno. */
 int memory_make_ram(const struct config *cfg);
 int memory_make_page(const char *name, uint64_t bytes);
+/* One that only *map can write to, now and for ever. */
+int memory_make_shown(const char *name, uint64_t bytes, void **map);
 int memory_check_host(const struct config *cfg, char why[VM_WHY_MAX]);
 
 /* programs.c: bulkhead-core and its like, beside us or in libexec. */

@@ -17,6 +17,7 @@
 #include "cli/config.h"
 #include "cli/loop.h"
 #include "cli/rebirth.h"
+#include "ipc/fault.h"
 #include "ipc/life.h"
 #include "ipc/log.h"
 #include "jail/birth.h"
@@ -99,6 +100,8 @@ struct device {
 	uint32_t nr_queues;
 	int inflight_fd;	/* -1: none */
 	struct rebirth rebirth;
+	int fault_fd;		/* -1: none, the back-end is foreign */
+	struct fault_page *faults;	/* its mapping; NULL: none */
 	struct child child;	/* unborn for ever if the back-end is foreign */
 };
 
@@ -145,6 +148,9 @@ struct vm {
 	struct control *control;
 	struct child core;
 	struct device device[LIFE_MAX_DEVICES];
+	uint64_t fault_seed;	/* of rules to come */
+	uint64_t nr_fault_seeds;	/* taken from it so far */
+	uint32_t last_fault_id;
 	unsigned int nr_devices;
 };
 

@@ -22,11 +22,14 @@
 
 #include "devproc/chardev.h"
 #include "devproc/device.h"
+#include "devproc/fault.h"
 #include "devproc/loop.h"
 #include "ipc/fdmsg.h"
 
 #define ESCAPE_KEY	0x01	/* Ctrl-A */
 #define ESCAPE_QUIT	'x'
+
+#define STALL_POLL_MS	10	/* how soon a stall is seen to be over */
 
 static void handle_in(struct loop_source *source, uint32_t events);
 static void handle_out(struct loop_source *source, uint32_t events);
@@ -39,6 +42,7 @@ static struct {
 	bool writable;		/* write(2) may take something */
 	bool hung_up;		/* pty, socket: nobody was there when last seen */
 	bool escaped;		/* terminal: the last key was ESCAPE_KEY */
+	unsigned int stalled;	/* 1 << enum fault_op, ored */
 	struct loop_source in_source;
 	struct loop_source out_source;	/* if out_fd differs from in_fd */
 	struct log_limit write_errors;
@@ -271,6 +275,36 @@ void chardev_attach(int fd)
 	host.in_fd = host.out_fd = fd;
 }
 
+/* --- faults on purpose ------------------------------------------------------ */
+
+/* One character in the guest's order.  Return: whether it is still there. */
+static bool suffer(enum fault_op op, uint8_t *character)
+{
+	const struct fault_request asked = { .op = op };
+	struct fault_set set;
+
+	if (!fault_match(FAULT_CHARACTER_ACTIONS, &asked, &set))
+		return true;
+	if (fault_has(&set, FAULT_STALL))
+		host.stalled |= 1u << op;
+	if (fault_has(&set, FAULT_GARBLE))
+		*character ^= (uint8_t)(1u << set.random % 8);
+	return !fault_has(&set, FAULT_DROP);
+}
+
+/* A stall ends when its rule does. */
+static bool is_stalled(enum fault_op op)
+{
+	if (!(host.stalled >> op & 1))
+		return false;
+	if (!fault_rule_stands(FAULT_STALL)) {
+		host.stalled = 0;
+		return false;
+	}
+	loop_sleep_at_most(STALL_POLL_MS);
+	return true;
+}
+
 /* --- output ---------------------------------------------------------------- */
 
 size_t chardev_put_room(void)
@@ -278,7 +312,7 @@ size_t chardev_put_room(void)
 	return CHARDEV_OUT_BYTES - (host.out_head - host.out_tail);
 }
 
-void chardev_put(const void *buf, size_t len)
+static void queue_bytes(const uint8_t *buf, size_t len)
 {
 	size_t at = host.out_head % CHARDEV_OUT_BYTES;
 	size_t first = CHARDEV_OUT_BYTES - at;
@@ -286,8 +320,24 @@ void chardev_put(const void *buf, size_t len)
 	if (first > len)
 		first = len;
 	memcpy(host.out + at, buf, first);
-	memcpy(host.out, (const uint8_t *)buf + first, len - first);
+	memcpy(host.out, buf + first, len - first);
 	host.out_head += (uint32_t)len;
+}
+
+void chardev_put(const void *buf, size_t len)
+{
+	const uint8_t *from = buf;
+
+	if (!fault_armed()) {
+		queue_bytes(from, len);
+		return;
+	}
+	for (size_t i = 0; i < len; i++) {
+		uint8_t character = from[i];
+
+		if (suffer(FAULT_OP_WRITE, &character))
+			queue_bytes(&character, 1);
+	}
 }
 
 /* Is there nobody to write to?  A pty does not tell when it is opened. */
@@ -335,6 +385,8 @@ static bool write_failed(int err)
 
 void chardev_flush(void)
 {
+	if (is_stalled(FAULT_OP_WRITE))
+		return;
 	while (host.out_head != host.out_tail) {
 		size_t at = host.out_tail % CHARDEV_OUT_BYTES;
 		size_t len = host.out_head - host.out_tail;
@@ -360,6 +412,7 @@ void chardev_finish(void)
 {
 	long long deadline_ms = fdmsg_now_ms() + CHARDEV_FINISH_MS;
 
+	host.stalled = 0;
 	for (;;) {
 		struct pollfd pfd = { .fd = host.out_fd, .events = POLLOUT };
 		struct timespec left = { 0 };
@@ -430,6 +483,17 @@ static void read_ended(int err)
 	}
 }
 
+/* The input that has just come. */
+static void suffer_input(void)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < host.in_end; i++)
+		if (suffer(FAULT_OP_READ, &host.in[i]))
+			host.in[kept++] = host.in[i];
+	host.in_end = kept;
+}
+
 static void fill_input(void)
 {
 	uint8_t raw[CHARDEV_IN_BYTES - 1];
@@ -443,10 +507,12 @@ static void fill_input(void)
 	}
 	if (host.backend == LIFE_CHARDEV_TERMINAL) {
 		host.in_end = filter_escape(host.in, raw, (size_t)got);
-		return;
+	} else {
+		memcpy(host.in, raw, (size_t)got);
+		host.in_end = (size_t)got;
 	}
-	memcpy(host.in, raw, (size_t)got);
-	host.in_end = (size_t)got;
+	if (fault_armed())
+		suffer_input();
 }
 
 size_t chardev_get_ready(void)
@@ -454,6 +520,8 @@ size_t chardev_get_ready(void)
 	/* Edges are seen once: go on until there is input or EAGAIN. */
 	while (host.in_start == host.in_end && host.in_fd >= 0 && host.readable)
 		fill_input();
+	if (host.in_start != host.in_end && is_stalled(FAULT_OP_READ))
+		return 0;
 	return host.in_end - host.in_start;
 }
 

@@ -9,6 +9,7 @@
 #include "devproc/chardev.h"
 #include "devproc/device.h"
 #include "devproc/vhost_device.h"
+#include "devproc/vhost_fault.h"
 
 /* virtio 1.2, 5.3.2: without MULTIPORT, port 0's pair and nothing else. */
 enum { RECEIVEQ = 0, TRANSMITQ = 1, NR_QUEUES = 2 };
@@ -25,6 +26,8 @@ static struct {
 	struct vring_chain input;	/* of receive; in hand only in a call */
 	struct vring_chain output;	/* of transmit */
 	bool output_held;		/* output is popped and not yet pushed */
+	bool output_faulty;		/* and these are its faults */
+	struct fault_set output_faults;
 	size_t output_done;		/* bytes of output already queued */
 	struct iovec input_spans[MAX_SPANS];
 	struct iovec output_spans[MAX_SPANS];
@@ -71,6 +74,11 @@ static bool hold_output(void)
 		if (vring_pop(console.transmit, &console.output) > 0) {
 			console.output_held = true;
 			console.output_done = 0;
+			console.output_faulty =
+				vhost_fault_take(FAULT_OP_WRITE,
+						 console.transmit,
+						 console.output.head,
+						 &console.output_faults);
 			return true;
 		}
 	} while (vring_rearm(console.transmit));
@@ -80,6 +88,8 @@ static bool hold_output(void)
 /* virtio 1.2, 5.3.6: a transmitted buffer is characters for the port. */
 static void release_output(void)
 {
+	if (console.output_faulty)
+		vhost_fault_done(&console.output_faults, console.transmit);
 	vring_push(console.transmit, console.output.head, 0);
 	console.output_held = false;
 	stats_add(&device_stats->queue[TRANSMITQ].bytes_written,
@@ -122,11 +132,13 @@ static uint32_t fill_buffer(const struct vring_chain *chain)
 /* virtio 1.2, 5.3.6: input goes to the receiveq as soon as there is some. */
 static bool move_input(void)
 {
+	struct fault_set faults;
 	unsigned int i;
 
 	if (!console.receive)
 		return false;
 	for (i = 0; i < ROUND_MAX_CHAINS && chardev_get_ready() > 0; i++) {
+		bool faulty;
 		uint32_t written;
 
 		if (vring_pop(console.receive, &console.input) <= 0) {
@@ -134,7 +146,11 @@ static bool move_input(void)
 				continue;
 			break;
 		}
+		faulty = vhost_fault_take(FAULT_OP_READ, console.receive,
+					  console.input.head, &faults);
 		written = fill_buffer(&console.input);
+		if (faulty)
+			vhost_fault_done(&faults, console.receive);
 		vring_push(console.receive, console.input.head, written);
 		stats_add(&device_stats->queue[RECEIVEQ].bytes_read, written);
 	}

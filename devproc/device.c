@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "devproc/fault.h"
 #include "devproc/life_link.h"
 #include "devproc/loop.h"
 #include "devproc/standalone.h"
@@ -49,6 +50,22 @@ static void map_stats(bool supervised)
 	/* What the process before had in flight is not: it is done again. */
 	for (unsigned int i = 0; i < STATS_MAX_QUEUES; i++)
 		device_stats->queue[i].in_flight = 0;
+}
+
+/*
+ * The page that says what to do wrong (ipc/fault.h), if we were given one.
+ * Its fd goes: whoever takes this process over shall not write to it.
+ */
+static void map_faults(bool supervised)
+{
+	struct fault_page *page = MAP_FAILED;
+
+	if (supervised) {
+		page = mmap(NULL, FAULT_PAGE_BYTES, PROT_READ, MAP_SHARED,
+			    FAULT_FD, 0);
+		close(FAULT_FD);
+	}
+	fault_init(page == MAP_FAILED ? NULL : page, device_stats);
 }
 
 void device_fail(const char *fmt, ...)
@@ -98,6 +115,7 @@ int device_main(const struct device_ops *ops, int argc, char **argv)
 	log_init(NULL, (enum log_level)birth.log_level);
 	name_self(&birth);
 	map_stats(supervised);
+	map_faults(supervised);
 	ret = loop_init();
 	if (!ret)
 		ret = ops->open(&birth);

@@ -23,9 +23,10 @@ static struct {
 	struct epoll_event batch[LOOP_BATCH];
 	int nr_fetched;		/* valid entries of batch in this round */
 	bool (*round_hook)(void);
+	int sleep_ms;		/* of the next epoll_wait(); -1: no limit */
 	bool quit;
 	int status;
-} loop;
+} loop = { .sleep_ms = -1 };
 
 int loop_init(void)
 {
@@ -86,6 +87,12 @@ void loop_set_round_hook(bool (*hook)(void))
 	loop.round_hook = hook;
 }
 
+void loop_sleep_at_most(int ms)
+{
+	if (loop.sleep_ms < 0 || ms < loop.sleep_ms)
+		loop.sleep_ms = ms;
+}
+
 void loop_quit(int status)
 {
 	/* The first reason to end is the one that is told. */
@@ -124,7 +131,8 @@ int loop_run(void)
 			break;
 		/* More to do: look at the fds, but do not sleep. */
 		nr = epoll_wait(EPOLL_FD, loop.batch, LOOP_BATCH,
-				more ? 0 : -1);
+				more ? 0 : loop.sleep_ms);
+		loop.sleep_ms = -1;
 		if (nr < 0 && errno != EINTR) {
 			log_perr(errno, "loop: epoll_wait");
 			return 1;

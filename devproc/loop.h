@@ -51,6 +51,12 @@ void loop_remove(struct loop_source *source);
  */
 void loop_set_round_hook(bool (*hook)(void));
 
+/*
+ * The next sleep, and only that one, takes at most ms, 0 or more; the round
+ * hook says so again if it still needs it.
+ */
+void loop_sleep_at_most(int ms);
+
 /* Run until loop_quit().  Return: the status given to it. */
 int loop_run(void);
 

@@ -10,6 +10,7 @@
 
 #include "devproc/device.h"
 #include "devproc/vhost_device.h"
+#include "devproc/vhost_fault.h"
 
 #define MAX_SPANS	64
 
@@ -82,6 +83,7 @@ static bool serve_queue(void)
 	struct vring_chain chain = {
 		.spans = rng.spans, .max_spans = MAX_SPANS,
 	};
+	struct fault_set faults;
 	uint32_t total = 0;
 	unsigned int i;
 
@@ -89,6 +91,7 @@ static bool serve_queue(void)
 		return false;
 	for (i = 0; i < ROUND_MAX_REQUESTS && total < ROUND_MAX_BYTES; i++) {
 		uint32_t written;
+		bool faulty;
 
 		if (vring_pop(rng.vring, &chain) <= 0) {
 			if (vring_rearm(rng.vring))
@@ -96,7 +99,11 @@ static bool serve_queue(void)
 			vring_publish(rng.vring);
 			return false;
 		}
+		faulty = vhost_fault_take(FAULT_OP_READ, rng.vring, chain.head,
+					  &faults);
 		written = fill_chain(&chain);
+		if (faulty)
+			vhost_fault_done(&faults, rng.vring);
 		vring_push(rng.vring, chain.head, written);
 		total += written;
 		stats_add(&device_stats->queue[0].bytes_read, written);

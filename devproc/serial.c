@@ -13,6 +13,7 @@
 
 #include "devproc/chardev.h"
 #include "devproc/device.h"
+#include "devproc/fault.h"
 #include "devproc/loop.h"
 #include "devproc/uart.h"
 #include "ipc/regchan.h"
@@ -25,6 +26,7 @@ static void handle_link(struct loop_source *source, uint32_t events);
 static struct uart uart;
 static struct loop_source link_source = LOOP_SOURCE_INIT(handle_link);
 static int irq_fd = -1;
+static bool lose_pulse;	/* FAULT_LOSE_INTERRUPT fired */
 
 /* --- characters ------------------------------------------------------------ */
 
@@ -58,18 +60,25 @@ static void move_input(void)
 }
 
 /* One write is one edge (KVM api.rst: KVM_IRQFD). */
-static void raise_interrupt(void)
+static void write_interrupt(void)
 {
 	const uint64_t one = 1;
 
-	if (irq_fd < 0 || !uart_take_pulse(&uart))
-		return;
 	/* Full means that edges wait in it already: nothing is lost. */
 	if (write(irq_fd, &one, sizeof(one)) < 0 && errno != EAGAIN) {
 		device_fail("interrupt eventfd: %s", strerror(errno));
 		return;
 	}
 	stats_add(&device_stats->queue[0].interrupts, 1);
+}
+
+static void raise_interrupt(void)
+{
+	if (irq_fd < 0 || !uart_take_pulse(&uart))
+		return;
+	if (!lose_pulse)
+		write_interrupt();
+	lose_pulse = false;
 }
 
 static bool end_round(void)
@@ -132,9 +141,42 @@ static void set_irq(int new_fd)
 		uart.pulse = true;
 }
 
+/* --- faults on purpose ----------------------------------------------------- */
+
+/* An access has come.  Return: whether any fault is for it. */
+static bool take_faults(const struct regchan_request *core_req,
+			struct fault_set *faults)
+{
+	const struct fault_request asked = {
+		.op = core_req->op == REGCHAN_READ ? FAULT_OP_READ :
+						     FAULT_OP_WRITE,
+	};
+
+	if ((core_req->op != REGCHAN_READ && core_req->op != REGCHAN_WRITE) ||
+	    !fault_match(FAULT_REQUEST_ACTIONS, &asked, faults))
+		return false;
+	fault_crash_at(faults, FAULT_POINT_FETCH);
+	if (fault_has(faults, FAULT_HANG))
+		fault_hang();
+	if (fault_has(faults, FAULT_SPURIOUS_INTERRUPT) && irq_fd >= 0)
+		write_interrupt();
+	lose_pulse |= fault_has(faults, FAULT_LOSE_INTERRUPT);
+	return true;
+}
+
+/* The registers have been touched; nobody knows yet. */
+static void suffer_done(const struct fault_set *faults)
+{
+	fault_crash_at(faults, FAULT_POINT_SUBMIT);
+	fault_crash_at(faults, FAULT_POINT_COMPLETE);
+}
+
 /* Return: false if the core cannot be served any more. */
 static bool serve(const struct regchan_request *core_req, int new_irq_fd)
 {
+	struct fault_set faults;
+	bool faulty = fault_armed() && take_faults(core_req, &faults);
+	uint32_t value;
 	int err;
 
 	switch (core_req->op) {
@@ -142,8 +184,10 @@ static bool serve(const struct regchan_request *core_req, int new_irq_fd)
 		stats_add(&device_stats->register_reads, 1);
 		/* LSR and IIR tell of writes before this read. */
 		move_output();
-		err = regchan_answer(LINK_FD, core_req->seq,
-				     read_registers(core_req));
+		value = read_registers(core_req);
+		if (faulty)
+			suffer_done(&faults);
+		err = regchan_answer(LINK_FD, core_req->seq, value);
 		/* A core that has closed is seen by the next regchan_take(). */
 		if (err && err != -EPIPE) {
 			device_fail("core does not take a reply: %s",
@@ -154,6 +198,8 @@ static bool serve(const struct regchan_request *core_req, int new_irq_fd)
 	case REGCHAN_WRITE:
 		stats_add(&device_stats->register_writes, 1);
 		write_registers(core_req);
+		if (faulty)
+			suffer_done(&faults);
 		break;
 	case REGCHAN_SET_IRQ:
 		set_irq(new_irq_fd);
@@ -163,6 +209,8 @@ static bool serve(const struct regchan_request *core_req, int new_irq_fd)
 		uart_reset(&uart);
 		break;
 	}
+	if (faulty)
+		fault_crash_at(&faults, FAULT_POINT_USED);
 	return true;
 }
 

@@ -291,13 +291,15 @@ static int set_config(struct vhost_user_msg *msg)
 static int set_backend_req_fd(struct vhost_user_msg *msg)
 {
 	int fd = take_fd(msg);
-	int ret = dup3(fd, BACKEND_FD, O_CLOEXEC);
+	int ret;
 
-	if (ret < 0)
-		ret = -errno;
-	close(fd);
-	if (ret < 0)
-		return ret;
+	/* It may have come at that number, being the lowest free one. */
+	if (fd != BACKEND_FD) {
+		ret = dup3(fd, BACKEND_FD, O_CLOEXEC) < 0 ? -errno : 0;
+		close(fd);
+		if (ret)
+			return ret;
+	}
 	vhost.has_backend_channel = true;
 	return 0;
 }

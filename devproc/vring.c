@@ -363,6 +363,15 @@ void vring_unpop(struct vring *vring, uint16_t head)
 
 /* --- D5: giving back ------------------------------------------------------ */
 
+/* vhost_fault.c asked for an impossible entry (virtio 1.2, 2.7.8: id). */
+static uint32_t used_id(struct vring *vring, uint16_t head)
+{
+	if (__builtin_expect(!(vring->faults & VRING_FAULT_BAD_USED), 1))
+		return head;
+	vring->faults &= (uint8_t)~VRING_FAULT_BAD_USED;
+	return (uint32_t)head + vring->size;
+}
+
 void vring_push(struct vring *vring, uint16_t head, uint32_t written_bytes)
 {
 	volatile struct vring_used_entry *entry;
@@ -374,7 +383,7 @@ void vring_push(struct vring *vring, uint16_t head, uint32_t written_bytes)
 	if (vring->nr_batch == vring->size)
 		vring_publish(vring);
 	entry = &vring->used->ring[vring->next_used & (vring->size - 1)];
-	entry->id = head;
+	entry->id = used_id(vring, head);
 	entry->len = written_bytes;
 	vring->next_used++;
 	unmark_taken(vring, head);
@@ -417,8 +426,21 @@ void vring_call(struct vring *vring)
 		stats_add(&vring->stats->interrupts, 1);
 }
 
+/* What vhost_fault.c asked for.  Return: the interrupt is not to get lost. */
+static bool fault_lets_call(struct vring *vring)
+{
+	bool lose = vring->faults & VRING_FAULT_NO_CALL;
+
+	if (vring->faults & VRING_FAULT_CRASH)
+		__builtin_trap();
+	vring->faults &= (uint8_t)~VRING_FAULT_NO_CALL;
+	return !lose;
+}
+
 void vring_publish(struct vring *vring)
 {
+	bool call;
+
 	if (vring->next_used == vring->shown_used || !vring->used)
 		return;
 	/*
@@ -431,7 +453,10 @@ void vring_publish(struct vring *vring)
 	inflight_published(&vring->inflight, vring->batch, vring->nr_batch,
 			   vring->shown_used);
 	vring->nr_batch = 0;
-	if (wants_call(vring))
+	call = wants_call(vring);
+	if (__builtin_expect(vring->faults, 0))
+		call = fault_lets_call(vring) && call;
+	if (call)
 		vring_call(vring);
 }
 

@@ -84,6 +84,9 @@ struct vring {
 	uint16_t batch[VRING_MAX_SIZE];
 	unsigned int nr_batch;
 
+	/* Faults on purpose: VRING_FAULT_ bits, each for the next of its kind. */
+	uint8_t faults;
+
 	struct inflight_queue inflight;
 	/* Left over by the process before: popped first. */
 	uint16_t again[VRING_MAX_SIZE];
@@ -94,6 +97,10 @@ struct vring {
 	struct stats_queue *stats;
 	struct log_limit log_limit;
 };
+
+#define VRING_FAULT_BAD_USED	(1u << 0)	/* push: an id that cannot be */
+#define VRING_FAULT_NO_CALL	(1u << 1)	/* publish: no interrupt */
+#define VRING_FAULT_CRASH	(1u << 2)	/* publish: die before the interrupt */
 
 /* A queue without rings, fds or numbers. */
 void vring_init(struct vring *vring, unsigned int index,

@@ -16,6 +16,7 @@ enum inherit_fd {
 	/* Devices. */
 	LINK_FD = 4,	/* to the core: vhost-user stream, or register channel */
 	STATS_FD = 5,	/* struct stats_page, this process writes */
+	FAULT_FD = 6,	/* struct fault_page, read only; closed once mapped */
 	RES_FD = 7,	/* blk: the image; chardev: what is read from */
 	RES2_FD = 8,	/* chardev: what is written to, if not RES_FD */
 	EPOLL_FD = 9,	/* made by the process itself: its loop */

@@ -6,6 +6,19 @@
 #include "ipc/fdmsg.h"
 #include "ipc/life.h"
 
+const char *life_role_name(enum life_role role)
+{
+	static const char *const names[] = {
+		[LIFE_ROLE_CORE] = "core",
+		[LIFE_ROLE_BLK] = "blk",
+		[LIFE_ROLE_SERIAL] = "serial",
+		[LIFE_ROLE_CONSOLE] = "console",
+		[LIFE_ROLE_RNG] = "rng",
+	};
+
+	return names[role];
+}
+
 struct life_rule {
 	uint32_t type;
 	enum life_side to;	/* who may receive it */

@@ -79,7 +79,8 @@ struct life_birth_blk {
 	uint8_t direct;		/* 1: image was opened with O_DIRECT */
 	uint8_t discard;	/* 1: offer DISCARD and WRITE_ZEROES */
 	uint8_t block_device;	/* 1: RES_FD is a block device */
-	uint8_t pad[2];
+	uint8_t record;		/* 1: RES2_FD is a record, ipc/record.h */
+	uint8_t pad;
 	char serial[24];	/* virtio-blk GET_ID, at most 20 characters used */
 };
 
@@ -154,6 +155,9 @@ _Static_assert(sizeof(struct life_core_event) == 272, "life_core_event");
 
 /* Largest datagram on the channel, header included. */
 #define LIFE_MSG_MAX	(sizeof(struct life_hdr) + sizeof(struct life_birth))
+
+/* "blk": as users, logs and ps have it. */
+const char *life_role_name(enum life_role role);
 
 /*
  * Send one message; payload must be as large as the type says.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The memfds that outlive a process: statistics.  The supervisor
- * creates and keeps them; a reborn process goes on where the last one was.
+ * The statistics page, a memfd that outlives a process.  The supervisor
+ * creates and keeps it; a reborn process goes on where the last one was.  The
+ * other pages: in-flight (vhost-user), faults (ipc/fault.h).
  *
  * Each counter has one writer, the process the page belongs to, and is read
  * by others with relaxed atomic loads: a reader may see counters of slightly
@@ -12,6 +13,7 @@
 
 #include <stdint.h>
 
+#include "ipc/fault.h"
 #include "policy/lastword.h"
 
 #define STATS_PAGE_BYTES	4096
@@ -29,6 +31,14 @@ struct stats_queue {
 	uint64_t pad;
 };
 
+/* Of one rule of the fault page; same place in both arrays. */
+struct stats_fault {
+	uint32_t id;		/* the rule's; another: these are not its */
+	uint32_t pad;
+	uint64_t seen;		/* requests that matched */
+	uint64_t fired;
+};
+
 struct stats_page {
 	uint32_t magic;		/* STATS_MAGIC */
 	uint32_t nr_queues;
@@ -37,6 +47,7 @@ struct stats_page {
 	uint64_t register_reads;	/* heavy exits answered (register channel) */
 	uint64_t register_writes;
 	struct stats_queue queue[STATS_MAX_QUEUES];
+	struct stats_fault fault[FAULT_MAX_RULES];
 };
 
 _Static_assert(sizeof(struct stats_page) <= STATS_PAGE_BYTES, "stats_page");

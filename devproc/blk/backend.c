@@ -20,8 +20,11 @@
 #include <sys/mman.h>
 
 #include "devproc/blk/blk.h"
+#include "devproc/blk/faults.h"
 #include "devproc/blk/image_ring.h"
+#include "devproc/blk/record.h"
 #include "devproc/device.h"
+#include "devproc/fault.h"
 #include "devproc/loop.h"
 
 #define SQ_ENTRIES	256	/* submitted in one go */
@@ -76,8 +79,11 @@ _Static_assert(STATS_MAX_QUEUES <= 32, "these masks have a bit per queue");
 static void complete(struct blk_request *req, uint8_t status)
 {
 	struct stats_queue *stats = &device_stats->queue[req->queue];
-	uint32_t written = request_finish(req, status);
+	uint32_t written;
 
+	if (req->faults)
+		status = faults_end(req, status);
+	written = request_finish(req, status);
 	if (status != VIRTIO_BLK_S_OK)
 		stats_add(&stats->errors, 1);
 	vring_push(req->vring, req->chain.head, written);
@@ -173,6 +179,8 @@ static void prepare_bounce(struct io_uring_sqe *sqe,
 
 	if (req->op == BLK_OP_WRITE) {
 		copy_bounce(req, len);
+		if (req->faults)
+			faults_change_copy(req, buf, len);
 		io_uring_prep_write(sqe, IMAGE_INDEX, buf, (unsigned int)len,
 				    req->offset);
 	} else {
@@ -210,7 +218,16 @@ static void prepare(struct io_uring_sqe *sqe, const struct blk_request *req)
 		io_uring_prep_write(sqe, IMAGE_INDEX, zeroes,
 				    (unsigned int)chunk_of(req), req->offset);
 		break;
+	case BLK_OP_RECORD:
+		record_prepare(sqe, req);
+		break;
 	}
+}
+
+static bool needs_bounce(const struct blk_request *req)
+{
+	return !request_aligned(req, image) ||
+	       (req->faults && faults_want_copy(req));
 }
 
 /* Return: false, something it needs is not free now. */
@@ -219,7 +236,7 @@ static bool try_issue(struct blk_request *req)
 	bool data = req->op == BLK_OP_READ || req->op == BLK_OP_WRITE;
 	struct io_uring_sqe *sqe;
 
-	if (data && !request_aligned(req, image) && !take_bounce(req))
+	if (data && needs_bounce(req) && !take_bounce(req))
 		return false;
 	sqe = io_uring_get_sqe(&ring);
 	if (!sqe && io_uring_submit(&ring) > 0)
@@ -229,6 +246,8 @@ static bool try_issue(struct blk_request *req)
 	prepare(sqe, req);
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	io_uring_sqe_set_data(sqe, req);
+	if (req->faults)
+		faults_issued(req);
 	return true;
 }
 
@@ -257,6 +276,14 @@ static void issue_waiting(void)
 }
 
 /* --- results -------------------------------------------------------------- */
+
+static void on_recorded(struct blk_request *req, int result)
+{
+	if (record_end(req, result))
+		issue(req);
+	else
+		complete(req, VIRTIO_BLK_S_OK);
+}
 
 /* What else would do it, if the file system cannot do op. */
 static int instead_of(const struct blk_request *req)
@@ -299,7 +326,8 @@ static void on_error(struct blk_request *req, int err)
 static void on_success(struct blk_request *req)
 {
 	drop_bounce(req);
-	if (request_becomes_flush(req, image))
+	/* The record has it before the guest is told. */
+	if (request_becomes_flush(req, image) || record_append(req))
 		issue(req);
 	else
 		complete(req, VIRTIO_BLK_S_OK);
@@ -315,6 +343,8 @@ static void on_progress(struct blk_request *req, uint32_t bytes)
 	if (req->op == BLK_OP_READ) {
 		if (req->bounce)
 			copy_bounce(req, bytes);
+		if (req->faults)
+			faults_change_data(req, bytes);
 		stats_add(&stats->bytes_read, bytes);
 	} else {
 		stats_add(&stats->bytes_written, bytes);
@@ -331,7 +361,9 @@ static void on_result(struct blk_request *req, int result)
 	bool moves_data = req->op == BLK_OP_READ || req->op == BLK_OP_WRITE ||
 			  req->op == BLK_OP_ZERO_WRITE;
 
-	if (result < 0)
+	if (req->op == BLK_OP_RECORD)
+		on_recorded(req, result);
+	else if (result < 0)
 		on_error(req, -result);
 	else if (!moves_data)
 		on_success(req);
@@ -368,11 +400,25 @@ static struct blk_request *take_request(void)
 	if (req) {
 		free_requests = req->next;
 	} else if (nr_touched < BLK_MAX_REQUESTS) {
-		req = &requests[nr_touched++];
+		req = &requests[nr_touched];
+		req->index = (uint16_t)nr_touched++;
 		req->chain.spans = req->spans;
 		req->chain.max_spans = BLK_MAX_SPANS;
 	}
 	return req;
+}
+
+/* Nothing keeps it from being done, or from failing. */
+static void go(struct blk_request *req)
+{
+	int status = req->faults ? faults_begin(req, image) : -1;
+
+	if (status >= 0) {
+		complete(req, (uint8_t)status);
+		return;
+	}
+	record_begin(req);
+	issue(req);
 }
 
 static void begin(struct blk_request *req, unsigned int index,
@@ -384,10 +430,11 @@ static void begin(struct blk_request *req, unsigned int index,
 	req->queue = (uint8_t)index;
 	in_flight++;
 	status = request_parse(req, image);
+	req->faults = NULL;
 	if (status >= 0)
 		complete(req, (uint8_t)status);
-	else
-		issue(req);
+	else if (!fault_armed() || !faults_take(req))
+		go(req);
 }
 
 /*
@@ -426,6 +473,7 @@ void backend_kick(unsigned int index, struct vring *vring)
 void backend_queue_stop(unsigned int index, struct vring *vring)
 {
 	(void)vring;
+	faults_release(index);
 	/* What is in flight completes by itself. */
 	starved &= ~(1u << index);
 	awake &= ~(1u << index);
@@ -495,8 +543,11 @@ static bool pass(void)
 	bool completed = false;
 	uint32_t todo;
 
+	for (struct blk_request *req; (req = faults_next_due()); )
+		go(req);
 	if (io_uring_sq_ready(&ring))
 		io_uring_submit(&ring);
+	faults_submitted();
 	while (reap())
 		completed = true;
 	publish_all();
@@ -536,7 +587,7 @@ int backend_start(void)
 	return loop_add(&source, RING_FD, EPOLLIN | EPOLLET);
 }
 
-int backend_open(const struct blk_image *blk_image)
+int backend_open(const struct blk_image *blk_image, bool recorded)
 {
 	image = blk_image;
 	/*
@@ -545,5 +596,5 @@ int backend_open(const struct blk_image *blk_image)
 	 */
 	(void)madvise(requests, sizeof(requests), MADV_NOHUGEPAGE);
 	(void)madvise(bounce, sizeof(bounce), MADV_NOHUGEPAGE);
-	return image_ring_open(&ring, SQ_ENTRIES, BLK_MAX_REQUESTS);
+	return image_ring_open(&ring, SQ_ENTRIES, BLK_MAX_REQUESTS, recorded);
 }

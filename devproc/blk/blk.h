@@ -64,11 +64,16 @@ enum blk_op {
 	BLK_OP_ZERO_UNMAP,	/* WRITE_ZEROES that may punch a hole */
 	BLK_OP_ZERO,		/* WRITE_ZEROES, blocks stay allocated */
 	BLK_OP_ZERO_WRITE,	/* the same, by writing: backend.c's last resort */
+	BLK_OP_RECORD,	/* the image has it; the record is to: record.c */
 };
+
+struct blk_faults;	/* faults.c */
 
 struct blk_request {
 	struct blk_request *next;	/* in a list of backend.c */
 	struct vring *vring;
+	struct blk_faults *faults;	/* NULL: none fired */
+	uint16_t index;		/* of its own, below BLK_MAX_REQUESTS */
 	uint8_t queue;		/* index of vring */
 	uint8_t op;		/* enum blk_op */
 	uint8_t bounce;		/* 1 + index of its bounce buffer; 0: none */
@@ -110,8 +115,11 @@ uint32_t request_finish(const struct blk_request *req, uint8_t status);
 
 /* --- backend.c ------------------------------------------------------------ */
 
-/* Make the ring at RING_FD, restricted.  Before confinement. */
-int backend_open(const struct blk_image *image);
+/*
+ * Make the ring at RING_FD, restricted; recorded: RES2_FD is in use too.
+ * Before confinement.
+ */
+int backend_open(const struct blk_image *image, bool recorded);
 /* Serve completions.  After confinement. */
 int backend_start(void);
 

@@ -15,7 +15,7 @@
 
 /*
  * From now on the kernel takes from this ring nothing but these operations,
- * on nothing but the registered file, and lets nobody register anything more.
+ * on nothing but the registered files, and lets nobody register anything more.
  */
 static int restrict_ring(struct io_uring *ring)
 {
@@ -55,7 +55,7 @@ static int move_ring(struct io_uring *ring)
 }
 
 int image_ring_open(struct io_uring *ring, unsigned int sq_entries,
-		    unsigned int cq_entries)
+		    unsigned int cq_entries, bool recorded)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE |
@@ -63,7 +63,7 @@ int image_ring_open(struct io_uring *ring, unsigned int sq_entries,
 			 IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 		.cq_entries = cq_entries,
 	};
-	int file = RES_FD;
+	const int files[] = { RES_FD, RES2_FD };
 	int ret = io_uring_queue_init_params(sq_entries, ring, &params);
 
 	if (ret) {
@@ -72,7 +72,7 @@ int image_ring_open(struct io_uring *ring, unsigned int sq_entries,
 	}
 	ret = move_ring(ring);
 	if (!ret)
-		ret = io_uring_register_files(ring, &file, 1);
+		ret = io_uring_register_files(ring, files, recorded ? 2 : 1);
 	if (!ret)
 		ret = restrict_ring(ring);
 	if (ret)

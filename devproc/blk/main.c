@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "devproc/blk/blk.h"
+#include "devproc/blk/record.h"
 #include "devproc/device.h"
 #include "devproc/vhost_device.h"
 
@@ -140,7 +141,9 @@ static int blk_open(const struct life_birth *birth)
 	if (!image.bytes)
 		ret = image_measure(blk, &image);
 	if (!ret)
-		ret = backend_open(&image);
+		ret = backend_open(&image, blk->record);
+	if (!ret && blk->record)
+		ret = record_open();
 	if (!ret)
 		ret = vhost_open();
 	return ret;

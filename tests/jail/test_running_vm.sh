@@ -167,15 +167,16 @@ core_fds="0:eventfd 1:socket 2:pipe 3:socket 4:socket 5:inflight 6:ram 8:socket 
 
 start
 report "a VM with six processes runs and reads its disk"
+line=$(jail_line "${pid[supervisor]}")
 [ "$(status_of "${pid[supervisor]}" Threads)" = 1 ] &&
-	[ -z "$(shared "${pid[supervisor]}")" ]
-report "supervisor: $(jail_line "${pid[supervisor]}")nothing, so no guest RAM"
+	[ "$(shared "${pid[supervisor]}")" = faults ]
+report "supervisor: $line, so no guest RAM"
 jail core bulkhead-core "bulkhead: $vm [core]" "$core_fds" "ram stats kvm-vcpu:0"
-jail serial serial "bulkhead: $vm/serial [serial]" "$serial_fds" stats
-jail console console "bulkhead: $vm/console [console]" "$virtio_fds" stats
-jail rng rng "bulkhead: $vm/rng [rng]" "$virtio_fds" stats
+jail serial serial "bulkhead: $vm/serial [serial]" "$serial_fds" "faults stats"
+jail console console "bulkhead: $vm/console [console]" "$virtio_fds" "faults stats"
+jail rng rng "bulkhead: $vm/rng [rng]" "$virtio_fds" "faults stats"
 jail blk blk-longest-nam "bulkhead: $vm/longest-name-15 [blk]" "$blk_fds" \
-	"inflight ram stats io_uring"
+	"faults inflight ram stats io_uring"
 
 if [ "$(id -u)" -eq 0 ]; then
 	[ "$(for role in $roles; do status_of "${pid[$role]}" Uid; done | sort -u | wc -l)" -eq 6 ]

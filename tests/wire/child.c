@@ -35,12 +35,13 @@ static int lift(int fd)
 }
 
 static void become(const struct child_spec *spec, int life, int link,
-		   int stats, const char *const *options)
+		   int stats, int faults,
+		   const char *const *options)
 {
-	int high[5] = { lift(life), lift(link), lift(stats),
+	int high[6] = { lift(life), lift(link), lift(stats), lift(faults),
 			lift(spec->res_fd), lift(spec->res2_fd) };
-	static const int number[5] = { LIFE_FD, LINK_FD, STATS_FD, RES_FD,
-				       RES2_FD };
+	static const int number[6] = { LIFE_FD, LINK_FD, STATS_FD, FAULT_FD,
+				       RES_FD, RES2_FD };
 	const char *build = getenv("BULKHEAD_BUILD");
 	const char *argv[8] = { "bulkhead" };
 	char path[4096];
@@ -49,7 +50,7 @@ static void become(const struct child_spec *spec, int life, int link,
 	/* A confined process has no system calls for the leak checker. */
 	setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
 	close_range(LIFE_FD, HIGH_FD - 1, 0);
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 6; i++)
 		place(high[i], number[i]);
 	close_range(HIGH_FD, ~0u, 0);
 	for (int i = 0; options && options[i] && i < 6; i++)
@@ -67,12 +68,18 @@ static void begin(struct child *child, const struct child_spec *spec,
 {
 	int life[2], link[2];
 	int stats = memfd_create("stats", MFD_CLOEXEC);
+	int faults = memfd_create("faults", MFD_CLOEXEC);
 
 	ck_assert_int_ge(stats, 0);
 	ck_assert_int_eq(ftruncate(stats, STATS_PAGE_BYTES), 0);
 	child->stats = mmap(NULL, STATS_PAGE_BYTES, PROT_READ | PROT_WRITE,
 			    MAP_SHARED, stats, 0);
 	ck_assert_ptr_ne(child->stats, MAP_FAILED);
+	ck_assert_int_ge(faults, 0);
+	ck_assert_int_eq(ftruncate(faults, FAULT_PAGE_BYTES), 0);
+	child->faults = mmap(NULL, FAULT_PAGE_BYTES, PROT_READ | PROT_WRITE,
+			     MAP_SHARED, faults, 0);
+	ck_assert_ptr_ne(child->faults, MAP_FAILED);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
 				    life), 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, spec->link_type | SOCK_CLOEXEC, 0,
@@ -80,12 +87,13 @@ static void begin(struct child *child, const struct child_spec *spec,
 	child->pid = fork();
 	ck_assert_int_ge(child->pid, 0);
 	if (child->pid == 0)
-		become(spec, life[1], link[1], stats, options);
+		become(spec, life[1], link[1], stats, faults, options);
 	child->life = life[0];
 	child->link = link[0];
 	close(life[1]);
 	close(link[1]);
 	close(stats);
+	close(faults);
 	if (spec->res_fd >= 0)
 		close(spec->res_fd);
 	if (spec->res2_fd >= 0)
@@ -138,7 +146,8 @@ void child_expect(struct child *child, enum life_type type,
 		      msg->type == LIFE_FAILED ? msg->u.text.text : "");
 }
 
-int child_wait(struct child *child)
+/* Return: the status, as waitpid(2) gives it. */
+static int wait_for_end(struct child *child)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
 	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
@@ -150,9 +159,25 @@ int child_wait(struct child *child)
 		ck_abort_msg("the process does not end");
 	}
 	ck_assert_int_eq(waitpid(child->pid, &status, 0), child->pid);
+	close(pidfd);
+	return status;
+}
+
+int child_wait(struct child *child)
+{
+	int status = wait_for_end(child);
+
 	ck_assert_msg(WIFEXITED(status), "killed by signal %d, system call %u",
 		      WTERMSIG(status), child->stats->last_word.nr);
 	return WEXITSTATUS(status);
+}
+
+void child_wait_signal(struct child *child, int sig)
+{
+	int status = wait_for_end(child);
+
+	ck_assert(WIFSIGNALED(status));
+	ck_assert_int_eq(WTERMSIG(status), sig);
 }
 
 void child_stop(struct child *child)

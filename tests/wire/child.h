@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include "ipc/fault.h"
 #include "ipc/life.h"
 #include "ipc/pages.h"
 
@@ -19,6 +20,7 @@ struct child {
 	int life;		/* the supervisor's end */
 	int link;		/* the core's end */
 	struct stats_page *stats;
+	struct fault_page *faults;	/* the supervisor's mapping */
 };
 
 /* What a child is born with; res_fd and res2_fd are taken, -1: none. */
@@ -42,6 +44,9 @@ void child_start_by_hand(struct child *child, const struct child_spec *spec,
 void child_send(struct child *child, enum life_type type, int fd);
 void child_expect(struct child *child, enum life_type type,
 		  struct life_msg *msg);
+
+/* Wait for the end.  It must be this signal's. */
+void child_wait_signal(struct child *child, int sig);
 
 /* Wait for the end.  Return: exit status; a signal fails the test. */
 int child_wait(struct child *child);
