@@ -14,24 +14,42 @@ image=$build/lab/debian.img
 	echo "not ok 1 - the Debian image was built"
 	exit 1
 }
-disk=$build/lab/debian-test.img
-trap 'rm -f "$disk"' EXIT
-cp --sparse=always "$image" "$disk"
+work=$(mktemp -d -p "$build/lab" debian.XXXXXX)
+trap 'rm -rf "$work"' EXIT
 
-"$here/lab" -q -m 3072 -t 1000 -d "$disk" -- \
-	"$here/debian-in-lab" "$build" "$image"
-status=$?
+# One processor: with two, the emulated SVM is not always sound.  Even so the
+# lab's own kernel may die (status 125), under emulation and not under test.
+# Such a run is shown, and done again; any other result counts.
+run_in_lab() {
+	local cpus=$1 disk=$work/$1.img status try
 
-# The plan counts these two; debian-in-lab prints the rest of it.
-if [ "$status" -eq 0 ]; then
-	echo "ok - the lab ran all of it"
-else
-	echo "not ok - the lab ran all of it (status $status)"
-fi
-if e2fsck -fn "$disk" >"$build/lab/e2fsck.log" 2>&1; then
-	echo "ok - e2fsck finds nothing to mend after both runs"
-else
-	cat "$build/lab/e2fsck.log"
-	echo "not ok - e2fsck finds nothing to mend after both runs"
-fi
-echo "1..26"
+	for try in 1 2 3; do
+		cp --sparse=always "$image" "$disk"
+		"$here/lab" -q -c 1 -m 3072 -t 700 -d "$disk" -- \
+			"$here/debian-in-lab" "$build" "$image" "$cpus" \
+			>"$disk.tap" 2>&1
+		status=$?
+		if [ "$status" -ne 125 ] || [ "$try" -eq 3 ]; then break; fi
+		echo "# the lab's machine died in run $try, which said:"
+		tail -n 40 "$disk.tap" | cut -c1-160 | sed 's/^/#   /'
+	done
+	cat "$disk.tap"
+	if [ "$status" -eq 0 ]; then
+		echo "ok - $cpus vCPU: the lab ran all of it"
+	else
+		echo "not ok - $cpus vCPU: the lab ran all of it (status $status)"
+	fi
+	if e2fsck -fn "$disk" >"$disk.fsck" 2>&1; then
+		echo "ok - $cpus vCPU: e2fsck finds nothing to mend"
+	else
+		cat "$disk.fsck"
+		echo "not ok - $cpus vCPU: e2fsck finds nothing to mend"
+	fi
+}
+
+# Side by side: a machine each, a processor each.
+run_in_lab 2 >"$work/2" &
+run_in_lab 1 >"$work/1" &
+wait
+cat "$work/2" "$work/1"
+echo "1..31"
