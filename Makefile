@@ -209,12 +209,13 @@ lab-shell:
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/bulkhead \
-		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5
+		$(addprefix $(DESTDIR)$(PREFIX)/share/man/,man1 man5 man7)
 	install -m 755 $(O)/bulkhead $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $(filter-out $(O)/bulkhead,$(PROGRAMS:%=$(O)/%)) \
 		$(DESTDIR)$(PREFIX)/libexec/bulkhead/
 	install -m 644 docs/bulkhead.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 docs/bulkhead.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
+	install -m 644 docs/bulkhead-inspect.7 $(DESTDIR)$(PREFIX)/share/man/man7/
 
 clean:
 	rm -rf $(O) $(O)-san

@@ -32,7 +32,7 @@ for section in vm serial console rng "blk vda"; do
 	done
 done
 
-for page in bulkhead.1 bulkhead.conf.5; do
+for page in bulkhead.1 bulkhead.conf.5 bulkhead-inspect.7; do
 	if command -v groff >/dev/null; then
 		[ -z "$(groff -mdoc -Tascii -ww -z "$source/docs/$page" 2>&1)" ]
 		report "$page is well-formed"
