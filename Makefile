@@ -66,8 +66,10 @@ VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vhost_fault.c devp
 	devproc/inflight_region.c ipc/vhost_user.c $(DEVICE)
 CHARDEV := devproc/chardev.c
 
-BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/backend.c \
-	devproc/blk/image.c devproc/blk/image_ring.c devproc/blk/faults.c devproc/blk/record.c \
+BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/engine.c devproc/blk/steps.c \
+	devproc/blk/transfer.c devproc/blk/bounce.c devproc/blk/raw.c \
+	devproc/blk/file_io.c devproc/blk/ring.c \
+	devproc/blk/image.c devproc/blk/faults.c devproc/blk/record.c \
 	gen/policy_blk.c $(VHOST)
 CONSOLE := devproc/console.c $(CHARDEV) gen/policy_console.c $(VHOST)
 RNG := devproc/rng.c gen/policy_rng.c $(VHOST)

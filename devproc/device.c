@@ -127,10 +127,9 @@ int device_main(const struct device_ops *ops, int argc, char **argv)
 	ret = ops->start(&birth);
 	if (!ret)
 		ret = life_link_start(ops);
-	if (ret)
-		ret = failed("start", ret);
-	else
-		ret = loop_run();
+	ret = ret ? failed("start", ret) : loop_run();
+	if (ret == 0 && ops->finish)
+		ops->finish();
 	/*
 	 * Not exit(): nothing is buffered, and what libraries do at exit may
 	 * take system calls that the policy does not have.

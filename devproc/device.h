@@ -51,6 +51,8 @@ struct device_ops {
 	void (*stop)(void);
 	/* LIFE_ATTACH, fd is the device's from now on; NULL: refused. */
 	void (*attach)(int fd);
+	/* The loop ended in good order; may block.  NULL: nothing to do. */
+	void (*finish)(void);
 };
 
 /* Context: main() of a device.  Returns only if the loop was never reached. */

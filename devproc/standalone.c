@@ -247,13 +247,17 @@ static int move_to(int fd, int number)
 	return number;
 }
 
-/* Only standard error, the link and the resource stay open. */
-static void place_fds(int link)
+/* Only standard error, the link and the resources stay open. */
+static void place_fds(int link, const struct life_birth *birth)
 {
+	bool blk = birth->role == LIFE_ROLE_BLK;
+	unsigned int nr_extra = blk ? birth->u.blk.nr_extra : 0;
+
 	move_to(link, LINK_FD);
 	close_range(LIFE_FD, LINK_FD - 1, 0);
 	close_range(LINK_FD + 1, RES_FD - 1, 0);
-	close_range(RES2_FD + 1, ~0u, 0);
+	close_range(RES2_FD + 1, EXTRA_FD - 1, 0);
+	close_range(EXTRA_FD + nr_extra, ~0u, 0);
 }
 
 /* Out of the way of the fixed numbers. */
@@ -283,5 +287,5 @@ void standalone_birth(const struct device_ops *ops, int argc, char **argv,
 	if (options.fd < 0)
 		link = serve(lift(listen_on(options.socket_path)),
 			     options.socket_path);
-	place_fds(link);
+	place_fds(link, birth);
 }

@@ -18,10 +18,12 @@ enum inherit_fd {
 	STATS_FD = 5,	/* struct stats_page, this process writes */
 	FAULT_FD = 6,	/* struct fault_page, read only; closed once mapped */
 	RES_FD = 7,	/* blk: the image; chardev: what is read from */
-	RES2_FD = 8,	/* chardev: what is written to, if not RES_FD */
+	RES2_FD = 8,	/* blk: the record; chardev: what is written to, if not RES_FD */
 	EPOLL_FD = 9,	/* made by the process itself: its loop */
 	RING_FD = 10,	/* made by the process itself: io_uring */
 	BACKEND_FD = 11,	/* vhost-user back-end channel, came by LINK_FD */
+
+	EXTRA_FD = 16,	/* + n, n < LIFE_BLK_MAX_EXTRA: a disk's further files */
 
 	/* The core. */
 	KVM_FD = 4,	/* /dev/kvm; closed once the VM exists */

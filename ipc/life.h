@@ -18,6 +18,7 @@
 #define LIFE_TEXT_MAX		256	/* bytes, with the NUL */
 #define LIFE_CMDLINE_MAX	2048	/* x86 boot protocol: COMMAND_LINE_SIZE */
 #define LIFE_MAX_VCPUS		32
+#define LIFE_BLK_MAX_EXTRA	14	/* files of a disk beside image and record */
 #define LIFE_MAX_DEVICES	31	/* functions beside the host bridge */
 
 enum life_role {
@@ -80,7 +81,7 @@ struct life_birth_blk {
 	uint8_t discard;	/* 1: offer DISCARD and WRITE_ZEROES */
 	uint8_t block_device;	/* 1: RES_FD is a block device */
 	uint8_t record;		/* 1: RES2_FD is a record, ipc/record.h */
-	uint8_t pad;
+	uint8_t nr_extra;	/* files from EXTRA_FD on, LIFE_BLK_MAX_EXTRA at most */
 	char serial[24];	/* virtio-blk GET_ID, at most 20 characters used */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bulkhead-blk, between its files: image.c (the resource), request.c (what
- * the guest asks for), backend.c (io_uring), main.c (features, config space).
+ * bulkhead-blk, between its files: the image (image.c, main.c) and a request
+ * (request.c makes it, steps.c says where it goes).  README.md is the map.
  */
 #ifndef DEVPROC_BLK_BLK_H
 #define DEVPROC_BLK_BLK_H
@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "devproc/blk/file_io.h"
+#include "devproc/blk/format.h"
 #include "devproc/vring.h"
 #include "ipc/life.h"
 
@@ -34,6 +36,7 @@
 /* --- image.c -------------------------------------------------------------- */
 
 struct blk_image {
+	const struct blk_format *format;
 	uint64_t bytes;		/* multiple of block_bytes */
 	uint32_t block_bytes;	/* offsets and lengths of I/O: 512 or 4096 */
 	uint32_t memory_align;	/* addresses of buffers; 1: any will do */
@@ -63,27 +66,32 @@ enum blk_op {
 	BLK_OP_DISCARD,
 	BLK_OP_ZERO_UNMAP,	/* WRITE_ZEROES that may punch a hole */
 	BLK_OP_ZERO,		/* WRITE_ZEROES, blocks stay allocated */
-	BLK_OP_ZERO_WRITE,	/* the same, by writing: backend.c's last resort */
-	BLK_OP_RECORD,	/* the image has it; the record is to: record.c */
+	BLK_OP_ZERO_WRITE,	/* the same, by writing: the last resort */
 };
 
 struct blk_faults;	/* faults.c */
 
 struct blk_request {
-	struct blk_request *next;	/* in a list of backend.c */
+	struct blk_request *next;	/* of whoever keeps it waiting */
 	struct vring *vring;
 	struct blk_faults *faults;	/* NULL: none fired */
 	uint16_t index;		/* of its own, below BLK_MAX_REQUESTS */
 	uint8_t queue;		/* index of vring */
 	uint8_t op;		/* enum blk_op */
-	uint8_t bounce;		/* 1 + index of its bounce buffer; 0: none */
 	uint32_t read_bytes;	/* of data for the guest, if all goes well */
 
-	/* What is still to do; backend.c moves it forward. */
+	/* What is still to do; transfer.c moves it forward. */
 	uint64_t offset;	/* bytes, into the image */
 	uint64_t left;		/* bytes */
 	struct iovec *data;	/* into spans[]; of READ and WRITE */
 	uint16_t nr_data;
+
+	/* transfer.c's: the piece in flight. */
+	struct file_io io;
+	struct blk_extent extent;
+	uint8_t *bounce;	/* its bounce buffer; NULL: none */
+	size_t cut_bytes;	/* that io's last buffer was shortened by */
+	uint64_t format_data;	/* the format's, while it keeps the request */
 
 	uint8_t *status_byte;	/* in guest RAM; NULL: the chain has none */
 	struct vring_chain chain;
@@ -112,20 +120,5 @@ bool request_aligned(const struct blk_request *req,
 
 /* Store the status byte.  Return: what vring_push() is to say was written. */
 uint32_t request_finish(const struct blk_request *req, uint8_t status);
-
-/* --- backend.c ------------------------------------------------------------ */
-
-/*
- * Make the ring at RING_FD, restricted; recorded: RES2_FD is in use too.
- * Before confinement.
- */
-int backend_open(const struct blk_image *image, bool recorded);
-/* Serve completions.  After confinement. */
-int backend_start(void);
-
-/* struct vhost_ops */
-void backend_kick(unsigned int index, struct vring *vring);
-void backend_queue_stop(unsigned int index, struct vring *vring);
-bool backend_round_end(void);
 
 #endif

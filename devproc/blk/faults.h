@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What faults do to a disk's requests (bulkhead(1), FAULTS); between
- * request.c, which says what is asked for, and backend.c, which does it.
+ * What faults do to a disk's requests (bulkhead(1), FAULTS); a step of a
+ * request between what is asked for and what is done (steps.c).
  * A request that no rule fired for has no blk_request.faults, and comes here
  * no more than to be asked for that.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * bulkhead-blk: a virtio disk (virtio 1.2, 5.2) on a raw image or a block
- * device.  This file: features, config space, options; D3 to D5 are in
- * request.c and backend.c.
+ * device.  This file: features, config space, options; README.md says where
+ * the rest is.
  */
 #include <errno.h>
 #include <linux/virtio_blk.h>
@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "devproc/blk/blk.h"
+#include "devproc/blk/engine.h"
 #include "devproc/blk/record.h"
+#include "devproc/blk/steps.h"
 #include "devproc/device.h"
 #include "devproc/vhost_device.h"
 
@@ -135,13 +137,17 @@ static int blk_open(const struct life_birth *birth)
 	const struct life_birth_blk *blk = &birth->u.blk;
 	int ret = 0;
 
-	if (blk->nr_queues == 0 || blk->nr_queues > VHOST_MAX_QUEUES)
+	if (blk->nr_queues == 0 || blk->nr_queues > VHOST_MAX_QUEUES ||
+	    blk->nr_extra > LIFE_BLK_MAX_EXTRA)
 		return -EINVAL;
 	nr_queues = blk->nr_queues;
 	if (!image.bytes)
 		ret = image_measure(blk, &image);
+	image.format = &format_raw;
+	engine_init();
+	steps_init(&image);
 	if (!ret)
-		ret = backend_open(&image, blk->record);
+		ret = file_io_open(blk->record, blk->nr_extra);
 	if (!ret && blk->record)
 		ret = record_open();
 	if (!ret)
@@ -159,17 +165,25 @@ static const struct vhost_ops blk_vhost_ops = {
 	.offer = blk_offer,
 	.accept = blk_accept,
 	.config_read = blk_config_read,
-	.queue_kick = backend_kick,
-	.queue_stop = backend_queue_stop,
-	.round_end = backend_round_end,
+	.queue_kick = engine_kick,
+	.queue_stop = engine_queue_stop,
+	.round_end = engine_round_end,
 };
 
 static int blk_start(const struct life_birth *birth)
 {
-	int ret = backend_start();
+	int ret = file_io_watch();
 
 	(void)birth;
+	if (!ret && image.format->open)
+		ret = image.format->open(&image);
 	return ret ? ret : vhost_start(&blk_vhost_ops);
+}
+
+static void blk_finish(void)
+{
+	if (image.format->close)
+		image.format->close();
 }
 
 static const struct device_ops blk_ops = {
@@ -188,6 +202,7 @@ static const struct device_ops blk_ops = {
 	.open = blk_open,
 	.start = blk_start,
 	.stop = vhost_stop,
+	.finish = blk_finish,
 };
 
 int main(int argc, char **argv)

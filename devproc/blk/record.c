@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Appending to the record of a disk, see devproc/blk/record.h.  bulkhead-blk,
- * D4: a request that has changed the image becomes a write of its entry to
- * RES2_FD, and only then is the guest told.
+ * D4: when a request has changed the image, its entry is written to RES2_FD,
+ * and only then is the guest told.
  *
  * A flush covers what the image had when the flush was begun: all entries
  * that had their place in the file by then.
@@ -10,17 +10,19 @@
 #include "devproc/blk/record.h"
 
 #include <errno.h>
-#include <liburing.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "devproc/blk/image_ring.h"
+#include "devproc/blk/steps.h"
 #include "ipc/inherit.h"
 #include "ipc/log.h"
 #include "ipc/record.h"
 
 /* What each request is to leave in the record; touched only if there is one. */
 static struct slot {
+	struct file_io io;
+	struct blk_request *req;
 	struct record_entry entry;
 	struct record_entry flush;	/* follows it, if it was written through */
 	struct iovec spans[1 + BLK_MAX_SPANS + 1];	/* entry, data, flush */
@@ -117,6 +119,22 @@ static void add_flush(struct slot *slot)
 	slot->spans[slot->nr_spans++].iov_len = sizeof(slot->flush);
 }
 
+static void on_written(struct file_io *io, int result)
+{
+	const struct slot *slot = (const struct slot *)
+		((const char *)io - offsetof(struct slot, io));
+
+	/* The disk goes on; the record is good up to here. */
+	if (result < 0 || (uint64_t)result != length_of(slot)) {
+		if (record.open)
+			log_err("record ends at byte %llu: %s",
+				(unsigned long long)slot->entry.position,
+				result < 0 ? strerror(-result) : "no room");
+		record.open = false;
+	}
+	steps_recorded(slot->req);
+}
+
 bool record_append(struct blk_request *req)
 {
 	struct slot *slot = &slots[req->index];
@@ -127,31 +145,15 @@ bool record_append(struct blk_request *req)
 	if (req->op == BLK_OP_FLUSH && slot->entry.op != RECORD_FLUSH)
 		add_flush(slot);
 	record.end += length_of(slot);
-	req->op = BLK_OP_RECORD;
+	slot->req = req;
+	slot->io = (struct file_io) {
+		.done = on_written,
+		.op = FILE_WRITE,
+		.file = FILE_RECORD,
+		.offset = slot->entry.position,
+		.iov = slot->spans,
+		.nr_iov = slot->nr_spans,
+	};
+	file_io_start(&slot->io);
 	return true;
-}
-
-void record_prepare(struct io_uring_sqe *sqe, const struct blk_request *req)
-{
-	const struct slot *slot = &slots[req->index];
-
-	io_uring_prep_writev(sqe, RECORD_INDEX, slot->spans, slot->nr_spans,
-			     slot->entry.position);
-}
-
-int record_end(const struct blk_request *req, int result)
-{
-	const struct slot *slot = &slots[req->index];
-
-	if (result == -EAGAIN || result == -EINTR)
-		return -EAGAIN;
-	if (result >= 0 && (uint64_t)result == length_of(slot))
-		return 0;
-	/* The disk goes on; the record is good up to here. */
-	if (record.open)
-		log_err("record ends at byte %llu: %s",
-			(unsigned long long)slot->entry.position,
-			result < 0 ? strerror(-result) : "no room");
-	record.open = false;
-	return 0;
 }

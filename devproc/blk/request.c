@@ -152,7 +152,7 @@ int request_parse(struct blk_request *req, const struct blk_image *image)
 {
 	struct virtio_blk_outhdr hdr;
 
-	req->bounce = 0;
+	req->bounce = NULL;
 	req->read_bytes = 0;
 	req->status_byte = find_status_byte(&req->chain);
 	/* Without a place for the answer there is nothing to be asked. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The io_uring that image I/O goes through: made, restricted, enabled.
- * bulkhead-blk, before confinement; its use is backend.c (D4).
+ * The io_uring that all file I/O goes through: made, restricted, enabled.
+ * bulkhead-blk, before confinement; its use is file_io.c (D4).
  */
-#include "devproc/blk/image_ring.h"
+#include "devproc/blk/ring.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,8 +54,8 @@ static int move_ring(struct io_uring *ring)
 	return 0;
 }
 
-int image_ring_open(struct io_uring *ring, unsigned int sq_entries,
-		    unsigned int cq_entries, bool recorded)
+int ring_open(struct io_uring *ring, unsigned int sq_entries,
+	      unsigned int cq_entries, const int *files, unsigned int nr_files)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE |
@@ -63,7 +63,6 @@ int image_ring_open(struct io_uring *ring, unsigned int sq_entries,
 			 IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 		.cq_entries = cq_entries,
 	};
-	const int files[] = { RES_FD, RES2_FD };
 	int ret = io_uring_queue_init_params(sq_entries, ring, &params);
 
 	if (ret) {
@@ -72,7 +71,7 @@ int image_ring_open(struct io_uring *ring, unsigned int sq_entries,
 	}
 	ret = move_ring(ring);
 	if (!ret)
-		ret = io_uring_register_files(ring, files, recorded ? 2 : 1);
+		ret = io_uring_register_files(ring, files, nr_files);
 	if (!ret)
 		ret = restrict_ring(ring);
 	if (ret)

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Queues <-> requests, see engine.h.  bulkhead-blk, D2, D3 and D5.
+ *
+ * Theory of operation: kicks of a round fill the submission queue; the end
+ * of the round submits all of it in one system call, takes what has
+ * completed, shows each guest queue its batch, and looks for more in the
+ * rings.  As long as there is, no guest is asked to kick: queues are rearmed
+ * when the process would sleep.
+ *
+ * A request that has no request struct stays in the guest's ring until
+ * another one completes.
+ */
+#include "devproc/blk/engine.h"
+
+#include <linux/virtio_blk.h>
+#include <sys/mman.h>
+
+#include "devproc/blk/faults.h"
+#include "devproc/blk/file_io.h"
+#include "devproc/blk/steps.h"
+#include "devproc/blk/transfer.h"
+#include "devproc/device.h"
+
+#define TAKE_MAX	256	/* of one queue, before others are looked at */
+#define MAX_PASSES	32	/* of a round, before other fds are looked at */
+
+/*
+ * With nothing left to do, a driver that polls has its next request ready
+ * within a microsecond, sooner than this process could sleep and wake.
+ */
+#define LINGER_LOOKS	60	/* one to two microseconds */
+#define LINGER_MISSES	4	/* in vain, then it is tried seldom: */
+#define LINGER_SELDOM	64	/* once in so many chances */
+
+/*
+ * Last freed, first taken: what is warm in the cache stays so.  Those that
+ * no load has needed so far have never been touched and take no memory.
+ */
+static struct blk_request requests[BLK_MAX_REQUESTS]
+	__attribute__((aligned(4096)));
+static struct blk_request *free_requests;
+static unsigned int nr_touched;
+
+static struct vring *vrings[STATS_MAX_QUEUES];
+static uint32_t pushed;		/* queues with something to publish */
+static uint32_t starved;	/* queues left with requests in the ring */
+static uint32_t awake;		/* queues to be rearmed before we sleep */
+static unsigned int in_flight;	/* requests begun and not completed */
+static unsigned int linger_misses;	/* in a row */
+
+_Static_assert(STATS_MAX_QUEUES <= 32, "these masks have a bit per queue");
+
+/* --- completion (D5) ------------------------------------------------------ */
+
+void engine_complete(struct blk_request *req, uint8_t status)
+{
+	struct stats_queue *stats = &device_stats->queue[req->queue];
+	uint32_t written = request_finish(req, status);
+
+	if (status != VIRTIO_BLK_S_OK)
+		stats_add(&stats->errors, 1);
+	vring_push(req->vring, req->chain.head, written);
+	in_flight--;
+	pushed |= 1u << req->queue;
+	req->next = free_requests;
+	free_requests = req;
+}
+
+static void publish_all(void)
+{
+	while (pushed) {
+		vring_publish(vrings[__builtin_ctz(pushed)]);
+		pushed &= pushed - 1;
+	}
+}
+
+/* --- taking (D3) ---------------------------------------------------------- */
+
+static bool any_request_free(void)
+{
+	return free_requests || nr_touched < BLK_MAX_REQUESTS;
+}
+
+static struct blk_request *take_request(void)
+{
+	struct blk_request *req = free_requests;
+
+	if (req) {
+		free_requests = req->next;
+	} else if (nr_touched < BLK_MAX_REQUESTS) {
+		req = &requests[nr_touched];
+		req->index = (uint16_t)nr_touched++;
+		req->chain.spans = req->spans;
+		req->chain.max_spans = BLK_MAX_SPANS;
+	}
+	return req;
+}
+
+static void begin(struct blk_request *req, unsigned int index,
+		  struct vring *vring)
+{
+	req->vring = vring;
+	req->queue = (uint8_t)index;
+	in_flight++;
+	steps_begin(req);
+}
+
+/*
+ * All that the ring has; if the driver refills it as fast, its turn ends, and
+ * pass() comes back to it, as the queue stays awake.
+ */
+static void take_all(unsigned int index)
+{
+	struct vring *vring = vrings[index];
+
+	for (unsigned int i = 0; i < TAKE_MAX; i++) {
+		struct blk_request *req = take_request();
+
+		if (!req) {
+			/* kick_starved() comes back to it. */
+			starved |= 1u << index;
+			return;
+		}
+		if (vring_pop(vring, &req->chain) <= 0) {
+			req->next = free_requests;
+			free_requests = req;
+			return;
+		}
+		begin(req, index, vring);
+	}
+}
+
+void engine_kick(unsigned int index, struct vring *vring)
+{
+	vrings[index] = vring;
+	awake |= 1u << index;
+	starved &= ~(1u << index);
+	take_all(index);
+}
+
+void engine_queue_stop(unsigned int index, struct vring *vring)
+{
+	(void)vring;
+	steps_release(index);
+	/* What is in flight completes by itself. */
+	starved &= ~(1u << index);
+	awake &= ~(1u << index);
+}
+
+static void kick_starved(void)
+{
+	uint32_t todo = starved;
+
+	for (; todo && any_request_free(); todo &= todo - 1) {
+		unsigned int index = (unsigned int)__builtin_ctz(todo);
+
+		starved &= ~(1u << index);
+		take_all(index);
+	}
+}
+
+/* Of the queues that are awake.  Starved ones have to wait. */
+static uint32_t queues_with_work(void)
+{
+	uint32_t found = 0;
+
+	for (uint32_t todo = awake & ~starved; todo; todo &= todo - 1) {
+		unsigned int index = (unsigned int)__builtin_ctz(todo);
+
+		if (vring_has_work(vrings[index]))
+			found |= 1u << index;
+	}
+	return found;
+}
+
+/* Look a little longer, if that was of use lately. */
+static uint32_t linger(void)
+{
+	static unsigned int chances;
+	uint32_t found = 0;
+
+	if (in_flight > 0 || !awake || (linger_misses >= LINGER_MISSES &&
+					++chances % LINGER_SELDOM))
+		return 0;
+	for (unsigned int i = 0; i < LINGER_LOOKS && !found; i++) {
+		__builtin_ia32_pause();
+		found = queues_with_work();
+	}
+	linger_misses = found ? 0 : linger_misses + 1;
+	return found;
+}
+
+/* From now on the guests kick.  Return: those that have not waited for it. */
+static uint32_t rearm_all(void)
+{
+	uint32_t found = 0;
+
+	for (uint32_t todo = awake & ~starved; todo; todo &= todo - 1) {
+		unsigned int index = (unsigned int)__builtin_ctz(todo);
+
+		if (vring_rearm(vrings[index]))
+			found |= 1u << index;
+	}
+	awake &= starved | found;
+	return found;
+}
+
+/* Submit, complete, take.  Return: whether there may be more to do. */
+static bool pass(void)
+{
+	bool completed;
+	uint32_t todo;
+
+	steps_due();
+	file_io_submit();
+	faults_submitted();
+	completed = file_io_reap();
+	publish_all();
+	if (completed) {
+		transfer_retry();
+		kick_starved();
+	}
+	todo = queues_with_work();
+	if (!todo && completed)
+		todo = linger();
+	if (!todo && !file_io_pending() && !pushed)
+		todo = rearm_all();
+	for (; todo; todo &= todo - 1)
+		take_all((unsigned int)__builtin_ctz(todo));
+	return file_io_pending() || pushed || awake & ~starved;
+}
+
+bool engine_round_end(void)
+{
+	for (unsigned int i = 0; i < MAX_PASSES; i++)
+		if (!pass())
+			return false;
+	return true;
+}
+
+void engine_init(void)
+{
+	/* No huge page for the sake of one request: see bounce_init(). */
+	(void)madvise(requests, sizeof(requests), MADV_NOHUGEPAGE);
+}

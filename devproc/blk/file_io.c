@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Operations on files through the io_uring at RING_FD, see file_io.h.
+ * bulkhead-blk, D4.
+ *
+ * Operations gather in the submission queue and go to the kernel together.
+ * When that is full they go at once; what finds no room even then waits, and
+ * goes on as soon as something has completed.
+ */
+#include "devproc/blk/file_io.h"
+
+#include <errno.h>
+#include <linux/falloc.h>
+#include <liburing.h>
+#include <stddef.h>
+
+#include "devproc/blk/blk.h"
+#include "devproc/blk/ring.h"
+#include "devproc/loop.h"
+#include "ipc/inherit.h"
+
+#define SQ_ENTRIES	256	/* submitted in one go */
+#define REAP_BATCH	64	/* completions looked at in one go */
+
+static struct io_uring ring;
+
+/* Found no room in the submission queue; oldest first. */
+static struct {
+	struct file_io *first;
+	struct file_io **last;
+} waiting = { .last = &waiting.first };
+
+static void prepare_data(struct io_uring_sqe *sqe, const struct file_io *io)
+{
+	bool read = io->op == FILE_READ;
+	void *buf = io->buf;
+	size_t bytes = io->bytes;
+
+	/* One buffer is the common case, and cheaper without a vector. */
+	if (io->nr_iov == 1) {
+		buf = io->iov->iov_base;
+		bytes = io->iov->iov_len;
+	}
+	if (io->nr_iov > 1 && read)
+		io_uring_prep_readv(sqe, io->file, io->iov, io->nr_iov,
+				    io->offset);
+	else if (io->nr_iov > 1)
+		io_uring_prep_writev(sqe, io->file, io->iov, io->nr_iov,
+				     io->offset);
+	else if (read)
+		io_uring_prep_read(sqe, io->file, buf, (unsigned int)bytes,
+				   io->offset);
+	else
+		io_uring_prep_write(sqe, io->file, buf, (unsigned int)bytes,
+				    io->offset);
+}
+
+static void prepare(struct io_uring_sqe *sqe, const struct file_io *io)
+{
+	const int hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	const int zero = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+
+	switch ((enum file_op)io->op) {
+	case FILE_READ:
+	case FILE_WRITE:
+		prepare_data(sqe, io);
+		break;
+	case FILE_SYNC:
+		io_uring_prep_fsync(sqe, io->file, IORING_FSYNC_DATASYNC);
+		break;
+	case FILE_PUNCH:
+	case FILE_ZERO:
+		io_uring_prep_fallocate(sqe, io->file,
+					io->op == FILE_PUNCH ? hole : zero,
+					(off_t)io->offset, (off_t)io->bytes);
+		break;
+	}
+}
+
+/* Return: false, there is no room. */
+static bool try_start(struct file_io *io)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	if (!sqe && io_uring_submit(&ring) > 0)
+		sqe = io_uring_get_sqe(&ring);
+	if (!sqe)
+		return false;
+	prepare(sqe, io);
+	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+	io_uring_sqe_set_data(sqe, io);
+	return true;
+}
+
+void file_io_start(struct file_io *io)
+{
+	/* Nobody overtakes those who wait already. */
+	if (!waiting.first && try_start(io))
+		return;
+	io->next = NULL;
+	*waiting.last = io;
+	waiting.last = &io->next;
+}
+
+static void start_waiting(void)
+{
+	while (waiting.first) {
+		struct file_io *io = waiting.first;
+		struct file_io *next = io->next;
+
+		if (!try_start(io))
+			return;
+		waiting.first = next;
+		if (!next)
+			waiting.last = &waiting.first;
+	}
+}
+
+void file_io_submit(void)
+{
+	if (io_uring_sq_ready(&ring))
+		io_uring_submit(&ring);
+}
+
+bool file_io_pending(void)
+{
+	return io_uring_sq_ready(&ring) > 0;
+}
+
+static void end(struct file_io *io, int result)
+{
+	if (result == -EAGAIN || result == -EINTR)
+		file_io_start(io);
+	else
+		io->done(io, result);
+}
+
+static bool reap_batch(void)
+{
+	struct io_uring_cqe *cqes[REAP_BATCH];
+	unsigned int nr = io_uring_peek_batch_cqe(&ring, cqes, REAP_BATCH);
+
+	for (unsigned int i = 0; i < nr; i++)
+		end(io_uring_cqe_get_data(cqes[i]), cqes[i]->res);
+	io_uring_cq_advance(&ring, nr);
+	return nr > 0;
+}
+
+bool file_io_reap(void)
+{
+	bool any = false;
+
+	while (reap_batch())
+		any = true;
+	if (any)
+		start_waiting();
+	return any;
+}
+
+/* --- waiting for one -------------------------------------------------------- */
+
+/* What file_io_run() waits for: one at a time. */
+static struct {
+	bool ended;
+	int result;
+} run;
+
+static void on_run_done(struct file_io *io, int result)
+{
+	(void)io;
+	run.ended = true;
+	run.result = result;
+}
+
+static int run_once(struct file_io *io)
+{
+	io->done = on_run_done;
+	run.ended = false;
+	file_io_start(io);
+	while (!run.ended) {
+		int ret = io_uring_submit_and_wait(&ring, 1);
+
+		if (ret < 0 && ret != -EINTR && ret != -EAGAIN)
+			return ret;
+		file_io_reap();
+	}
+	return run.result;
+}
+
+int file_io_run(struct file_io *io)
+{
+	struct file_io piece = *io;
+	uint64_t total = 0;
+	int result = run_once(&piece);
+
+	if ((io->op != FILE_READ && io->op != FILE_WRITE) || io->nr_iov)
+		return result;
+	while (result > 0 && (uint64_t)result < piece.bytes) {
+		total += (uint64_t)result;
+		piece.buf = (char *)piece.buf + result;
+		piece.offset += (uint64_t)result;
+		piece.bytes -= (uint64_t)result;
+		result = run_once(&piece);
+	}
+	return result < 0 ? result : (int)(total + (uint64_t)result);
+}
+
+/* --- life --------------------------------------------------------------------- */
+
+/* The wake-up is all: the engine reaps at the end of every round. */
+static void on_ring(struct loop_source *source, uint32_t events)
+{
+	(void)source;
+	(void)events;
+}
+
+int file_io_watch(void)
+{
+	static struct loop_source source = LOOP_SOURCE_INIT(on_ring);
+
+	return loop_add(&source, RING_FD, EPOLLIN | EPOLLET);
+}
+
+int file_io_open(bool recorded, unsigned int nr_extra)
+{
+	int files[FILE_MAX];
+
+	for (unsigned int i = 0; i < FILE_MAX; i++)
+		files[i] = -1;
+	files[FILE_IMAGE] = RES_FD;
+	if (recorded)
+		files[FILE_RECORD] = RES2_FD;
+	for (unsigned int i = 0; i < nr_extra; i++)
+		files[FILE_EXTRA + i] = EXTRA_FD + (int)i;
+	return ring_open(&ring, SQ_ENTRIES, BLK_MAX_REQUESTS, files, FILE_MAX);
+}

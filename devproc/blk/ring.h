@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The restricted io_uring of bulkhead-blk; for file_io.c. */
+#ifndef DEVPROC_BLK_RING_H
+#define DEVPROC_BLK_RING_H
+
+#include <liburing.h>
+
+/*
+ * Make the ring at RING_FD with files[] (-1: none) as its registered files,
+ * held to reads, writes, FSYNC and FALLOCATE on those.  Before confinement.
+ * Return: 0, or -errno, which is logged.
+ */
+int ring_open(struct io_uring *ring, unsigned int sq_entries,
+	      unsigned int cq_entries, const int *files, unsigned int nr_files);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The steps of a request, see steps.c. */
+#ifndef DEVPROC_BLK_STEPS_H
+#define DEVPROC_BLK_STEPS_H
+
+#include "devproc/blk/blk.h"
+
+void steps_init(const struct blk_image *image);
+
+/* req->chain was just popped; req->vring, index and queue are set. */
+void steps_begin(struct blk_request *req);
+
+/* transfer.c: the data is moved, or err (positive errno) says why not. */
+void steps_transferred(struct blk_request *req, int err);
+/* record.c: the entry is in the record. */
+void steps_recorded(struct blk_request *req);
+
+/* Let those go on whose time has come; at the end of each round. */
+void steps_due(void);
+/* The queue stops: nothing of it waits for its time any longer. */
+void steps_release(unsigned int queue);
+
+#endif
