@@ -3,7 +3,8 @@
 # make check      install what is missing, build, run every test
 # make demo       install what is missing, build, boot a Debian kernel
 # make bench      figures beside QEMU's, in one run
-# make san        the unit and wire tests under ASan and UBSan
+# make san        the unit, wire and fuzz tests under ASan and UBSan
+# make fuzz       look for hostile inputs (FUZZ_SECONDS=60 FUZZ_TARGETS=...)
 # make lab-shell  a root shell in the emulated machine with a hardware-style KVM
 # V=1 shows commands; O=DIR builds elsewhere; CC=clang works too.
 
@@ -34,7 +35,14 @@ BASE := -std=gnu11 -D_GNU_SOURCE -DBULKHEAD_VERSION='"$(VERSION)"' -I. -MMD -MP 
 ifneq ($(SAN),)
 # Sanitizers want the dynamic loader; such a build is for tests, not for use.
 MODE := -fsanitize=address,undefined -fno-sanitize-recover=all \
-	-fno-omit-frame-pointer -Wno-format-truncation # gcc guesses worse there
+	-fno-omit-frame-pointer
+# gcc guesses worse there; clang does not know it.
+ifeq ($(findstring clang,$(CC)),)
+MODE += -Wno-format-truncation
+endif
+ifneq ($(LIBFUZZER),)
+MODE += -fsanitize=fuzzer-no-link
+endif
 LINK := $(MODE)
 else
 MODE := $(HARDEN) -fPIE
@@ -171,11 +179,11 @@ $(O)/gen/syscall_names.c: $(O)/policyc
 # Each layer says in its tests.mk what it builds.
 
 include tests/common.mk
-include $(patsubst %,tests/%/tests.mk,unit wire policy jail cli guest perf)
+include $(patsubst %,tests/%/tests.mk,unit wire policy jail cli guest fuzz perf)
 
 tests: all $(TESTS) $(O)/tests/jail/show_jail $(BENCHES)
 
-sanitized: all $(filter $(O)/tests/unit/% $(O)/tests/wire/%,$(TESTS))
+sanitized: all $(filter $(O)/tests/unit/% $(O)/tests/wire/% $(O)/tests/fuzz/%,$(TESTS))
 
 # Packages are installed where apt is the way to do it; see tests/install.
 check:
@@ -203,7 +211,13 @@ bench:
 san:
 	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 O=$(O)-san SAN=1 sanitized
-	$(Q)tests/run $(O)-san unit wire
+	$(Q)tests/run $(O)-san unit wire fuzz
+
+# Fuzz targets under libFuzzer, one after another, FUZZ_SECONDS each.
+fuzz:
+	$(Q)tests/install build lab check
+	$(Q)$(MAKE) --no-print-directory -j2 O=$(O)-fuzz CC=clang SAN=1 LIBFUZZER=1 fuzzers
+	$(Q)FUZZ_SECONDS="$(FUZZ_SECONDS)" tests/fuzz/run $(O)-fuzz $(FUZZ_TARGETS)
 
 lab-shell:
 	$(Q)tests/install lab
@@ -220,8 +234,8 @@ install: all
 	install -m 644 docs/bulkhead-inspect.7 $(DESTDIR)$(PREFIX)/share/man/man7/
 
 clean:
-	rm -rf $(O) $(O)-san
+	rm -rf $(O) $(O)-san $(O)-fuzz
 
 -include $(sort $(OBJECTS:.o=.d))
 
-.PHONY: all tests check-rebirth sanitized check demo bench san lab-shell install clean
+.PHONY: all tests check-rebirth sanitized check demo bench san fuzz lab-shell install clean
