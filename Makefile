@@ -58,17 +58,17 @@ CONFINE := jail/confine.c jail/capabilities.c jail/landlock.c policy/install.c p
 
 CORE := vmm-core/main.c vmm-core/report.c \
 	vmm-core/guest_mem.c vmm-core/kvm.c vmm-core/cpuid.c vmm-core/vcpu.c \
-	vmm-core/exit_report.c vmm-core/bus.c vmm-core/irq.c \
+	vmm-core/exit_report.c vmm-core/core_fault.c vmm-core/bus.c vmm-core/irq.c \
 	vmm-core/load.c vmm-core/load_bzimage.c vmm-core/load_elf.c vmm-core/boot.c \
 	vmm-core/acpi.c vmm-core/acpi_pm.c vmm-core/pvpanic.c \
 	vmm-core/serial_link.c vmm-core/uart_shadow.c vmm-core/relink.c \
 	vmm-core/pci.c vmm-core/pci_bar.c vmm-core/msix.c \
 	vmm-core/virtio_pci.c vmm-core/virtio_pci_regs.c vmm-core/virtio_pci_bus.c \
 	vmm-core/vhost_front.c vmm-core/vhost_front_replay.c \
-	ipc/vhost_user.c ipc/regchan.c gen/policy_core.c $(IPC) $(CONFINE)
+	ipc/vhost_user.c ipc/regchan.c ipc/fault_match.c ipc/fault.c gen/policy_core.c $(IPC) $(CONFINE)
 
 DEVICE := devproc/device.c devproc/standalone.c devproc/life_link.c \
-	devproc/loop.c devproc/fault.c ipc/fault.c $(IPC) $(CONFINE)
+	devproc/loop.c ipc/fault_match.c ipc/fault.c $(IPC) $(CONFINE)
 VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vhost_fault.c devproc/vring.c \
 	devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c \
 	devproc/inflight_region.c ipc/vhost_user.c $(DEVICE)

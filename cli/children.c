@@ -102,7 +102,8 @@ void child_init(struct child *child, struct vm *vm, enum life_role role,
 	child->role = role;
 	child->name = name;
 	child->index = index;
-	child->stats_fd = child->life_fd = child->log_fd = -1;
+	child->stats_fd = child->fault_fd = -1;
+	child->life_fd = child->log_fd = -1;
 	child->birth.pid = -1;
 	child->birth.pidfd = child->birth.stage_fd = -1;
 	child->death.fd = child->life.fd = child->log_pipe.fd = -1;
@@ -129,6 +130,7 @@ static void give_core(struct vm *vm, struct birth_spec *spec)
 	give(spec, vm->ram_fd, RAM_FD);
 	give(spec, vm->kernel_fd, KERNEL_FD);
 	give(spec, vm->initrd_fd, INITRD_FD);
+	give(spec, vm->core.fault_fd, CORE_FAULT_FD);
 	spec->nr_files = CORE_FILES;
 	spec->nr_tasks = vm->cfg->nr_cpus + CORE_SPARE_TASKS;
 	spec->memlock_bytes = 0;
@@ -141,7 +143,7 @@ static void give_device(const struct device *dev, int link_fd,
 	bool blk = dev->cfg->role == LIFE_ROLE_BLK;
 
 	give(spec, link_fd, LINK_FD);
-	give(spec, dev->fault_fd, FAULT_FD);
+	give(spec, dev->child.fault_fd, FAULT_FD);
 	give(spec, dev->end.fd, RES_FD);
 	give(spec, dev->end.out_fd, RES2_FD);
 	spec->nr_files = DEVICE_FILES;
@@ -460,6 +462,12 @@ void child_kill(struct child *child)
 		set_state(child, CHILD_STOPPING);
 	child->killed_by_us = true;
 	birth_kill(&child->birth);
+}
+
+void child_interrupt(struct child *child)
+{
+	if (child->state == CHILD_READY)
+		birth_interrupt(&child->birth);
 }
 
 void child_fini(struct child *child)

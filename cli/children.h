@@ -29,6 +29,9 @@ void child_stop(struct child *child);
 /* SIGKILL. */
 void child_kill(struct child *child);
 
+/* Its threads leave whatever they wait in, the guest too, and go on. */
+void child_interrupt(struct child *child);
+
 /* Whether there is a process. */
 bool child_alive(const struct child *child);
 

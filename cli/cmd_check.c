@@ -85,11 +85,13 @@ static void print_faults(const struct config *cfg)
 	if (cfg->nr_faults)
 		printf("fault: seed %" PRIu64 "\n", cfg->fault_seed);
 	for (unsigned int i = 0; i < cfg->nr_faults; i++) {
-		const struct config_device *dev =
-			&cfg->device[cfg->fault[i].device];
+		unsigned int index = cfg->fault[i].device;
+		bool core = index == CONFIG_CORE;
 
-		fault_format(&cfg->fault[i].rule, dev->role, text);
-		printf("fault: %s %s\n", dev->name, text);
+		fault_format(&cfg->fault[i].rule, core ? LIFE_ROLE_CORE :
+			     cfg->device[index].role, text);
+		printf("fault: %s %s\n",
+		       core ? "core" : cfg->device[index].name, text);
 	}
 }
 

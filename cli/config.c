@@ -213,9 +213,12 @@ static int check_devices(struct config *cfg, char *err)
 static int check_faults(const struct config *cfg, char *err)
 {
 	for (unsigned int i = 0; i < cfg->nr_faults; i++) {
-		const struct config_device *dev =
-			&cfg->device[cfg->fault[i].device];
+		unsigned int index = cfg->fault[i].device;
+		const struct config_device *dev;
 
+		if (index == CONFIG_CORE)
+			continue;
+		dev = &cfg->device[index];
 		if (dev->socket.path)
 			return config_error(err,
 					    "%s: %s has a foreign back-end, which takes no faults; take it out of [fault]",

@@ -9,6 +9,7 @@
 #ifndef CLI_CONFIG_H
 #define CLI_CONFIG_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -62,10 +63,11 @@ struct config_device {
 
 /* A line of [fault], checked. */
 struct config_fault {
-	unsigned int device;	/* index into config.device */
+	unsigned int device;	/* index into config.device, or CONFIG_CORE */
 	struct fault_rule rule;	/* without id and seed */
 };
 
+#define CONFIG_CORE		UINT_MAX
 #define CONFIG_MAX_FAULTS	256
 
 struct config {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * [fault]: rules that hold from the guest's first request on (C1).  Its keys
- * are the names of devices, any number of times; cli/fault_parse.c reads the
- * values.
+ * are "core" and the names of devices, any number of times; cli/fault_parse.c
+ * reads the values.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -40,16 +40,18 @@ static int take_rule(const struct config_source *src,
 		     unsigned int device)
 {
 	struct config_fault *fault = &cfg->fault[cfg->nr_faults];
-	const struct config_device *dev = &cfg->device[device];
+	bool core = device == CONFIG_CORE;
+	const char *name = core ? entry->key : cfg->device[device].name;
 	char why[FAULT_WHY_MAX];
 
 	if (cfg->nr_faults == CONFIG_MAX_FAULTS ||
 	    count_of(cfg, device) == FAULT_MAX_RULES)
 		return config_error(src->err,
 				    "%s: more than %d rules for %s, or %d in all",
-				    entry->origin, FAULT_MAX_RULES, dev->name,
+				    entry->origin, FAULT_MAX_RULES, name,
 				    CONFIG_MAX_FAULTS);
-	if (fault_parse(entry->value, 1, dev->role, &fault->rule, why))
+	if (fault_parse(entry->value, 1, core ? LIFE_ROLE_CORE :
+			cfg->device[device].role, &fault->rule, why))
 		return config_error(src->err, "%s: %s = %.100s: %s",
 				    entry->origin, entry->key, entry->value,
 				    why);
@@ -63,10 +65,12 @@ int config_take_fault(const struct config_source *src,
 {
 	if (!strcmp(entry->key, "seed"))
 		return take_seed(src, entry, cfg);
+	if (!strcmp(entry->key, "core"))
+		return take_rule(src, entry, cfg, CONFIG_CORE);
 	for (unsigned int i = 0; i < cfg->nr_devices; i++)
 		if (!strcmp(cfg->device[i].name, entry->key))
 			return take_rule(src, entry, cfg, i);
 	return config_error(src->err,
-			    "%s: [fault]: no device '%s'; its keys are seed and the devices' names",
+			    "%s: [fault]: no device '%s'; its keys are seed, core and the devices' names",
 			    entry->origin, entry->key);
 }

@@ -11,18 +11,18 @@
 #include "cli/fault_parse.h"
 #include "cli/faults.h"
 
-static void list_device(json_t *rules, const struct device *dev)
+static void list_child(json_t *rules, const struct child *child)
 {
-	for (unsigned int i = 0; i < dev->faults->nr_rules; i++) {
-		const struct fault_rule *rule = &dev->faults->rule[i];
-		struct stats_fault counts = faults_counts(dev, i);
+	for (unsigned int i = 0; i < child->faults->nr_rules; i++) {
+		const struct fault_rule *rule = &child->faults->rule[i];
+		struct stats_fault counts = faults_counts(child, i);
 		char text[FAULT_TEXT_MAX];
 
-		fault_format(rule, dev->cfg->role, text);
+		fault_format(rule, child->role, text);
 		json_array_append_new(rules,
 				      json_pack("{s:i, s:s, s:s, s:I, s:I}",
 						"id", (int)rule->id, "device",
-						dev->cfg->name, "rule", text,
+						child->name, "rule", text,
 						"seen",
 						(json_int_t)counts.seen,
 						"fired",
@@ -30,13 +30,13 @@ static void list_device(json_t *rules, const struct device *dev)
 	}
 }
 
-static json_t *list(const struct vm *vm)
+static json_t *list(struct vm *vm)
 {
 	json_t *rules = json_array();
 
-	for (unsigned int i = 0; i < vm->nr_devices; i++)
-		if (vm->device[i].faults)
-			list_device(rules, &vm->device[i]);
+	for (struct child *c = vm_next_child(vm, NULL); c;
+	     c = vm_next_child(vm, c))
+		list_child(rules, c);
 	return json_pack("{s:i, s:b, s:I, s:o}", "version", CONTROL_VERSION,
 			 "ok", 1, "seed", (json_int_t)vm->fault_seed, "rules",
 			 rules);

@@ -17,19 +17,25 @@
 #define DELAY_MAX_MS	3600000
 #define BITS_MAX	4096	/* as many as the smallest request has */
 #define MISDIRECT_SECTORS	8	/* if nothing is said */
+#define JUMP_MAX_MS	2592000000	/* 30 days, either way */
 
 #define BLK	(1u << LIFE_ROLE_BLK)
 #define CHARS	(1u << LIFE_ROLE_SERIAL | 1u << LIFE_ROLE_CONSOLE)
 #define RINGS	(1u << LIFE_ROLE_BLK | 1u << LIFE_ROLE_CONSOLE | \
 		 1u << LIFE_ROLE_RNG)
 #define EVERY	(RINGS | 1u << LIFE_ROLE_SERIAL)
+#define CORE	(1u << LIFE_ROLE_CORE)
 
 #define READ	(1u << FAULT_OP_READ)
 #define WRITE	(1u << FAULT_OP_WRITE)
 #define FLUSH	(1u << FAULT_OP_FLUSH)
 #define DISCARD	(1u << FAULT_OP_DISCARD)
+#define EXIT	(1u << FAULT_OP_EXIT)
+#define REQUESTS	(READ | WRITE | FLUSH | DISCARD)
 
-enum value_kind { VALUE_NONE, VALUE_NUMBER, VALUE_MAYBE, VALUE_POINT };
+enum value_kind {
+	VALUE_NONE, VALUE_NUMBER, VALUE_MAYBE, VALUE_POINT, VALUE_SIGNED,
+};
 
 static const struct action {
 	unsigned int roles;
@@ -38,33 +44,37 @@ static const struct action {
 	uint64_t min, max;
 	uint64_t missing;	/* VALUE_MAYBE: what it is then */
 } actions[FAULT_NR_ACTIONS] = {
-	[FAULT_EIO] = { BLK, FAULT_ALL_OPS, VALUE_NONE, 0, 0, 0 },
+	[FAULT_EIO] = { BLK, REQUESTS, VALUE_NONE, 0, 0, 0 },
 	[FAULT_ENOSPC] = { BLK, WRITE | DISCARD, VALUE_NONE, 0, 0, 0 },
-	[FAULT_DELAY] = { BLK, FAULT_ALL_OPS, VALUE_NUMBER, 1, DELAY_MAX_MS,
+	[FAULT_DELAY] = { BLK, REQUESTS, VALUE_NUMBER, 1, DELAY_MAX_MS,
 			  0 },
-	[FAULT_HOLD] = { BLK, FAULT_ALL_OPS, VALUE_NONE, 0, 0, 0 },
+	[FAULT_HOLD] = { BLK, REQUESTS, VALUE_NONE, 0, 0, 0 },
 	[FAULT_SHORT] = { BLK, READ | WRITE, VALUE_NONE, 0, 0, 0 },
 	[FAULT_TORN] = { BLK, WRITE, VALUE_NUMBER, 0, SECTOR_MAX, 0 },
 	[FAULT_CORRUPT] = { BLK, READ | WRITE, VALUE_NUMBER, 1, BITS_MAX, 0 },
 	[FAULT_LOSE] = { BLK, WRITE | FLUSH | DISCARD, VALUE_NONE, 0, 0, 0 },
 	[FAULT_MISDIRECT] = { BLK, WRITE, VALUE_MAYBE, 1, SECTOR_MAX,
 			      MISDIRECT_SECTORS },
-	[FAULT_CRASH] = { EVERY, FAULT_ALL_OPS, VALUE_POINT, 0, 0, 0 },
-	[FAULT_HANG] = { EVERY, FAULT_ALL_OPS, VALUE_NONE, 0, 0, 0 },
-	[FAULT_LOSE_INTERRUPT] = { EVERY, FAULT_ALL_OPS, VALUE_NONE, 0, 0, 0 },
-	[FAULT_SPURIOUS_INTERRUPT] = { EVERY, FAULT_ALL_OPS, VALUE_NONE, 0, 0,
+	[FAULT_CRASH] = { EVERY, REQUESTS, VALUE_POINT, 0, 0, 0 },
+	[FAULT_HANG] = { EVERY, REQUESTS, VALUE_NONE, 0, 0, 0 },
+	[FAULT_LOSE_INTERRUPT] = { EVERY, REQUESTS, VALUE_NONE, 0, 0, 0 },
+	[FAULT_SPURIOUS_INTERRUPT] = { EVERY, REQUESTS, VALUE_NONE, 0, 0,
 				       0 },
-	[FAULT_BAD_USED] = { RINGS, FAULT_ALL_OPS, VALUE_NONE, 0, 0, 0 },
+	[FAULT_BAD_USED] = { RINGS, REQUESTS, VALUE_NONE, 0, 0, 0 },
 	[FAULT_DROP] = { CHARS, READ | WRITE, VALUE_NONE, 0, 0, 0 },
 	[FAULT_GARBLE] = { CHARS, READ | WRITE, VALUE_NONE, 0, 0, 0 },
 	[FAULT_STALL] = { CHARS, READ | WRITE, VALUE_NONE, 0, 0, 0 },
+	[FAULT_VCPU_PAUSE] = { CORE, EXIT, VALUE_NUMBER, 1, DELAY_MAX_MS, 0 },
+	[FAULT_CLOCK_JUMP] = { CORE, EXIT, VALUE_SIGNED, 1, JUMP_MAX_MS, 0 },
 };
 
-/* What a device's requests can be. */
+/* What a process's requests can be. */
 static unsigned int role_ops(enum life_role role)
 {
 	if (role == LIFE_ROLE_BLK)
-		return FAULT_ALL_OPS;
+		return REQUESTS;
+	if (role == LIFE_ROLE_CORE)
+		return EXIT;
 	return role == LIFE_ROLE_RNG ? READ : READ | WRITE;
 }
 
@@ -188,6 +198,15 @@ static int parse_point(const struct parser *p, const struct word *word)
 		     shown(word->value_len), word->value, known);
 }
 
+static int parse_negative(const struct parser *p, const struct word *word)
+{
+	int ret = number(p, word->value + 1, word->value_len - 1,
+			 p->action->min, p->action->max, &p->rule->value);
+
+	p->rule->value = -p->rule->value;
+	return ret;
+}
+
 static int parse_action_value(const struct parser *p, const struct word *word)
 {
 	const struct action *action = p->action;
@@ -208,6 +227,8 @@ static int parse_action_value(const struct parser *p, const struct word *word)
 			     action->value == VALUE_POINT ? "submit" : "8");
 	if (action->value == VALUE_POINT)
 		return parse_point(p, word);
+	if (action->value == VALUE_SIGNED && word->value[0] == '-')
+		return parse_negative(p, word);
 	return number(p, word->value, word->value_len, action->min,
 		      action->max, &p->rule->value);
 }
@@ -456,6 +477,8 @@ void fault_format(const struct fault_rule *rule, enum life_role role,
 	add(text, "%s", fault_action_name(rule->action));
 	if (action->value == VALUE_POINT)
 		add(text, "=%s", fault_point_name((unsigned int)rule->value));
+	else if (action->value == VALUE_SIGNED)
+		add(text, "=%lld", (long long)rule->value);
 	else if (action->value != VALUE_NONE)
 		add(text, "=%llu", (unsigned long long)rule->value);
 	if (rule->ops != (action->ops & role_ops(role)))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fault pages and the rules in them, see cli/faults.h.  A page stays mapped
- * here for the VM's life; devices can map it for reading only, even if they
+ * here for the VM's life; the others can map it for reading only, even if they
  * get hold of its fd (F_SEAL_FUTURE_WRITE).
  */
 #include <errno.h>
@@ -11,41 +11,50 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cli/children.h"
 #include "cli/fault_parse.h"
 #include "cli/faults.h"
 #include "cli/resources.h"
 #include "ipc/pages.h"
 
+/* Who has a page: the core is number 0, device n is n + 1, as child->index. */
+#define MAX_TARGETS	(1 + LIFE_MAX_DEVICES)
+
 /* A rule on its way in. */
 struct new_rule {
-	unsigned int device;
+	unsigned int target;
 	struct fault_rule rule;
 };
 
 /* All that a VM can have. */
-#define MAX_NEW_RULES	(LIFE_MAX_DEVICES * FAULT_MAX_RULES)
+#define MAX_NEW_RULES	(MAX_TARGETS * FAULT_MAX_RULES)
 
 struct batch {
 	struct new_rule rule[MAX_NEW_RULES];
 	unsigned int nr;
-	unsigned int nr_of[LIFE_MAX_DEVICES];	/* those there already too */
+	unsigned int nr_of[MAX_TARGETS];	/* those there already too */
 };
+
+static struct child *target(struct vm *vm, unsigned int index)
+{
+	return index ? &vm->device[index - 1].child : &vm->core;
+}
 
 /* --- into the pages ------------------------------------------------------------ */
 
-static struct batch *batch_new(const struct vm *vm, bool clear)
+static struct batch *batch_new(struct vm *vm, bool clear)
 {
 	struct batch *batch = calloc(1, sizeof(*batch));
 
-	for (unsigned int i = 0; batch && !clear && i < vm->nr_devices; i++)
-		if (vm->device[i].faults)
-			batch->nr_of[i] = vm->device[i].faults->nr_rules;
+	for (unsigned int i = 0; batch && !clear && i <= vm->nr_devices; i++)
+		if (target(vm, i)->faults)
+			batch->nr_of[i] = target(vm, i)->faults->nr_rules;
 	return batch;
 }
 
 static void put(struct vm *vm, const struct new_rule *new_rule)
 {
-	struct fault_page *page = vm->device[new_rule->device].faults;
+	struct fault_page *page = target(vm, new_rule->target)->faults;
 	struct fault_rule rules[FAULT_MAX_RULES];
 	unsigned int nr = page->nr_rules;
 
@@ -59,81 +68,84 @@ static void put(struct vm *vm, const struct new_rule *new_rule)
 static void clear(struct vm *vm)
 {
 	vm->nr_fault_seeds = 0;
-	for (unsigned int i = 0; i < vm->nr_devices; i++)
-		if (vm->device[i].faults)
-			fault_page_write(vm->device[i].faults, NULL, 0);
+	for (unsigned int i = 0; i <= vm->nr_devices; i++)
+		if (target(vm, i)->faults)
+			fault_page_write(target(vm, i)->faults, NULL, 0);
 }
 
 static void apply(struct vm *vm, const struct faults_change *change,
 		  const struct batch *batch)
 {
+	bool core = false;
+
 	if (change->clear)
 		clear(vm);
 	if (change->reseed) {
 		vm->fault_seed = change->seed;
 		vm->nr_fault_seeds = 0;
 	}
-	for (unsigned int i = 0; i < batch->nr; i++)
+	for (unsigned int i = 0; i < batch->nr; i++) {
 		put(vm, &batch->rule[i]);
+		core |= batch->rule[i].target == vm->core.index;
+	}
+	/* A guest that runs or sleeps by itself never comes out to look. */
+	if (core)
+		child_interrupt(&vm->core);
 }
 
 /* --- from text ------------------------------------------------------------------ */
 
-static int find_device(const struct vm *vm, const char *name, size_t len)
+static struct child *find_target(struct vm *vm, const char *name, size_t len)
 {
-	for (unsigned int i = 0; i < vm->nr_devices; i++)
-		if (strlen(vm->device[i].cfg->name) == len &&
-		    !memcmp(vm->device[i].cfg->name, name, len))
-			return (int)i;
-	return -ENOENT;
+	for (unsigned int i = 0; i <= vm->nr_devices; i++)
+		if (strlen(target(vm, i)->name) == len &&
+		    !memcmp(target(vm, i)->name, name, len))
+			return target(vm, i);
+	return NULL;
 }
 
-static int no_device(const struct vm *vm, unsigned int column,
+static int no_device(struct vm *vm, unsigned int column,
 		     const char *name, size_t len, char *why)
 {
 	int used = snprintf(why, VM_WHY_MAX,
 			    "column %u: no device '%.*s'; there are", column,
 			    len < 24 ? (int)len : 24, name);
 
-	for (unsigned int i = 0; i < vm->nr_devices && used < VM_WHY_MAX; i++)
+	for (unsigned int i = 0; i <= vm->nr_devices && used < VM_WHY_MAX; i++)
 		used += snprintf(why + used, VM_WHY_MAX - (size_t)used,
-				 "%s %s", i ? "," : "",
-				 vm->device[i].cfg->name);
+				 "%s %s", i ? "," : "", target(vm, i)->name);
 	return -EINVAL;
 }
 
-static int take_rule(const struct vm *vm, const char *line,
-		     struct batch *batch, char why[VM_WHY_MAX])
+static int take_rule(struct vm *vm, const char *line, struct batch *batch,
+		     char why[VM_WHY_MAX])
 {
 	const char *name = line + strspn(line, " \t");
 	size_t len = strcspn(name, " \t");
 	unsigned int column = (unsigned int)(name - line) + 1;
-	int index = find_device(vm, name, len);
-	const struct device *dev;
+	const struct child *child = find_target(vm, name, len);
 
-	if (index < 0)
+	if (!child)
 		return no_device(vm, column, name, len, why);
-	dev = &vm->device[index];
-	if (!dev->faults) {
+	if (!child->faults) {
 		snprintf(why, VM_WHY_MAX,
 			 "column %u: %s has a foreign back-end, which takes no faults",
-			 column, dev->cfg->name);
+			 column, child->name);
 		return -EINVAL;
 	}
-	if (batch->nr_of[index] == FAULT_MAX_RULES) {
+	if (batch->nr_of[child->index] == FAULT_MAX_RULES) {
 		snprintf(why, VM_WHY_MAX,
 			 "column %u: %s has %d rules, and there is room for no more; --clear first",
-			 column, dev->cfg->name, FAULT_MAX_RULES);
+			 column, child->name, FAULT_MAX_RULES);
 		return -EINVAL;
 	}
-	batch->nr_of[index]++;
-	batch->rule[batch->nr].device = (unsigned int)index;
-	return fault_parse(name + len, column + (unsigned int)len,
-			   dev->cfg->role, &batch->rule[batch->nr++].rule,
-			   why);
+	batch->nr_of[child->index]++;
+	batch->rule[batch->nr].target = child->index;
+	return fault_parse(name + len, column + (unsigned int)len, child->role,
+			   &batch->rule[batch->nr++].rule, why);
 }
 
-static int take_script(const struct vm *vm, char *text, struct batch *batch,
+static int take_script(struct vm *vm, char *text, struct batch *batch,
 		       char why[VM_WHY_MAX])
 {
 	char wrong[VM_WHY_MAX];
@@ -178,29 +190,39 @@ int faults_change(struct vm *vm, const struct faults_change *change,
 
 /* --- the life of the pages -------------------------------------------------------- */
 
+static int open_page(struct child *child, char why[VM_WHY_MAX])
+{
+	void *page;
+
+	child->fault_fd = memory_make_shown("bulkhead-faults",
+					    FAULT_PAGE_BYTES, &page);
+	if (child->fault_fd < 0) {
+		snprintf(why, VM_WHY_MAX, "cannot make a memfd: %s",
+			 strerror(-child->fault_fd));
+		return child->fault_fd;
+	}
+	child->faults = page;
+	return 0;
+}
+
 int faults_open(struct vm *vm, char why[VM_WHY_MAX])
 {
 	const struct config *cfg = vm->cfg;
-	void *page;
 
-	for (unsigned int i = 0; i < vm->nr_devices; i++) {
-		struct device *dev = &vm->device[i];
+	/* Foreign back-ends are no children of ours, and get none. */
+	for (struct child *c = vm_next_child(vm, NULL); c;
+	     c = vm_next_child(vm, c)) {
+		int ret = open_page(c, why);
 
-		if (dev->cfg->socket.path)
-			continue;
-		dev->fault_fd = memory_make_shown("bulkhead-faults",
-						  FAULT_PAGE_BYTES, &page);
-		if (dev->fault_fd < 0) {
-			snprintf(why, VM_WHY_MAX, "cannot make a memfd: %s",
-				 strerror(-dev->fault_fd));
-			return dev->fault_fd;
-		}
-		dev->faults = page;
+		if (ret)
+			return ret;
 	}
 	vm->fault_seed = cfg->fault_seed;
 	for (unsigned int i = 0; i < cfg->nr_faults; i++) {
+		unsigned int device = cfg->fault[i].device;
 		struct new_rule rule = {
-			cfg->fault[i].device, cfg->fault[i].rule
+			device == CONFIG_CORE ? vm->core.index : device + 1,
+			cfg->fault[i].rule
 		};
 
 		put(vm, &rule);
@@ -210,28 +232,27 @@ int faults_open(struct vm *vm, char why[VM_WHY_MAX])
 
 void faults_close(struct vm *vm)
 {
-	for (unsigned int i = 0; i < vm->nr_devices; i++) {
-		struct device *dev = &vm->device[i];
-
-		if (dev->faults)
-			munmap(dev->faults, FAULT_PAGE_BYTES);
-		if (dev->fault_fd >= 0)
-			close(dev->fault_fd);
-		dev->faults = NULL;
-		dev->fault_fd = -1;
+	for (struct child *c = vm_next_child(vm, NULL); c;
+	     c = vm_next_child(vm, c)) {
+		if (c->faults)
+			munmap(c->faults, FAULT_PAGE_BYTES);
+		if (c->fault_fd >= 0)
+			close(c->fault_fd);
+		c->faults = NULL;
+		c->fault_fd = -1;
 	}
 }
 
-/* The statistics page is the device's: what it says may be anything. */
-struct stats_fault faults_counts(const struct device *dev, unsigned int index)
+/* The statistics page is the child's: what it says may be anything. */
+struct stats_fault faults_counts(const struct child *child, unsigned int index)
 {
 	struct stats_fault counts = { 0 };
 	off_t offset = (off_t)(offsetof(struct stats_page, fault) +
 			       index * sizeof(counts));
 
-	if (pread(dev->child.stats_fd, &counts, sizeof(counts), offset) !=
+	if (pread(child->stats_fd, &counts, sizeof(counts), offset) !=
 		    sizeof(counts) ||
-	    counts.id != dev->faults->rule[index].id)
+	    counts.id != child->faults->rule[index].id)
 		counts = (struct stats_fault){ 0 };
 	return counts;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fault pages of a VM's devices, and the rules in them: from [fault] at
+ * The fault pages of a VM's core and devices, and the rules in them: from [fault] at
  * the start, from control clients later.  Supervisor; C1, C7.
  */
 #ifndef CLI_FAULTS_H
@@ -10,7 +10,7 @@
 #include "ipc/pages.h"
 
 /*
- * A page for each device with a process of ours, and what [fault] says.
+ * A page for the core and each device with a process of ours, and what [fault] says.
  * Return: 0, or -errno with a line in why.
  */
 int faults_open(struct vm *vm, char why[VM_WHY_MAX]);
@@ -41,8 +41,8 @@ struct faults_change {
 int faults_change(struct vm *vm, const struct faults_change *change,
 		  char why[VM_WHY_MAX]);
 
-/* What the device has counted for its rule number index. */
-struct stats_fault faults_counts(const struct device *dev,
+/* What the process has counted for its rule number index. */
+struct stats_fault faults_counts(const struct child *child,
 				 unsigned int index);
 
 #endif

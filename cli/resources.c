@@ -40,7 +40,6 @@ void resources_init(struct vm *vm)
 		dev->cfg = &vm->cfg->device[i];
 		dev->inflight_fd = -1;
 		dev->rebirth.core_fd = -1;
-		dev->fault_fd = -1;
 		end_init(&dev->end);
 		child_init(&dev->child, vm, dev->cfg->role, dev->cfg->name,
 			   i + 1);

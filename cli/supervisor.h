@@ -66,6 +66,8 @@ struct child {
 	unsigned int births;
 	bool killed_by_us;
 	int stats_fd;		/* kept from process to process */
+	int fault_fd;		/* the same; -1: none, the back-end is foreign */
+	struct fault_page *faults;	/* its mapping; NULL: none */
 	int life_fd;
 	int log_fd;
 	struct watch death;
@@ -100,8 +102,6 @@ struct device {
 	uint32_t nr_queues;
 	int inflight_fd;	/* -1: none */
 	struct rebirth rebirth;
-	int fault_fd;		/* -1: none, the back-end is foreign */
-	struct fault_page *faults;	/* its mapping; NULL: none */
 	struct child child;	/* unborn for ever if the back-end is foreign */
 };
 

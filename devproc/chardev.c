@@ -22,8 +22,8 @@
 
 #include "devproc/chardev.h"
 #include "devproc/device.h"
-#include "devproc/fault.h"
 #include "devproc/loop.h"
+#include "ipc/fault_match.h"
 #include "ipc/fdmsg.h"
 
 #define ESCAPE_KEY	0x01	/* Ctrl-A */

@@ -13,10 +13,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "devproc/fault.h"
 #include "devproc/life_link.h"
 #include "devproc/loop.h"
 #include "devproc/standalone.h"
+#include "ipc/fault_match.h"
 #include "jail/confine.h"
 
 struct stats_page *device_stats;
@@ -65,7 +65,7 @@ static void map_faults(bool supervised)
 			    FAULT_FD, 0);
 		close(FAULT_FD);
 	}
-	fault_init(page == MAP_FAILED ? NULL : page, device_stats);
+	fault_init(page == MAP_FAILED ? NULL : page, device_stats->fault);
 }
 
 void device_fail(const char *fmt, ...)

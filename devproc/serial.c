@@ -13,9 +13,9 @@
 
 #include "devproc/chardev.h"
 #include "devproc/device.h"
-#include "devproc/fault.h"
 #include "devproc/loop.h"
 #include "devproc/uart.h"
+#include "ipc/fault_match.h"
 #include "ipc/regchan.h"
 
 /* Accesses per round: the supervisor's pings wait no longer than that. */

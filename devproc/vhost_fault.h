@@ -6,8 +6,8 @@
 #ifndef DEVPROC_VHOST_FAULT_H
 #define DEVPROC_VHOST_FAULT_H
 
-#include "devproc/fault.h"
 #include "devproc/vring.h"
+#include "ipc/fault_match.h"
 
 /* Right after fault_match() fired for the chain popped last. */
 void vhost_fault_fetched(const struct fault_set *set, struct vring *vring,

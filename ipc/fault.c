@@ -27,6 +27,8 @@ static const char *const action_name[FAULT_NR_ACTIONS] = {
 	[FAULT_DROP] = "drop",
 	[FAULT_GARBLE] = "garble",
 	[FAULT_STALL] = "stall",
+	[FAULT_VCPU_PAUSE] = "vcpu-pause",
+	[FAULT_CLOCK_JUMP] = "clock-jump",
 };
 
 static const char *const point_name[FAULT_NR_POINTS] = {
@@ -41,6 +43,7 @@ static const char *const op_name[FAULT_NR_OPS] = {
 	[FAULT_OP_WRITE] = "write",
 	[FAULT_OP_FLUSH] = "flush",
 	[FAULT_OP_DISCARD] = "discard",
+	[FAULT_OP_EXIT] = "exit",
 };
 
 const char *fault_action_name(unsigned int action)
@@ -57,6 +60,7 @@ const char *fault_op_name(unsigned int op)
 {
 	return op < FAULT_NR_OPS ? op_name[op] : NULL;
 }
+
 void fault_page_write(struct fault_page *page, const struct fault_rule *rules,
 		      unsigned int nr)
 {
@@ -70,4 +74,3 @@ void fault_page_write(struct fault_page *page, const struct fault_rule *rules,
 		memcpy(page->rule, rules, nr * sizeof(*rules));
 	__atomic_store_n(&page->generation, generation + 1, __ATOMIC_RELEASE);
 }
-

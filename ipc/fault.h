@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fault page: what a device is to do wrong on purpose.  The supervisor
- * makes it, keeps it and writes it; the device maps it read-only.  How a rule
- * is written down is cli/fault_parse.h, what each does bulkhead(1).
+ * The fault page: what a device, or the core, is to do wrong on purpose.  The
+ * supervisor makes it, keeps it and writes it; they map it read-only.  How a
+ * rule is written down is cli/fault_parse.h, what each does bulkhead(1).
  *
- * The writer makes generation odd, writes the rules, makes it even again.  A
- * device copies the page when generation has changed, and checks the copy.
+ * The writer makes generation odd, writes the rules, makes it even again.  Who
+ * reads it copies the page when generation has changed, and checks the copy.
  */
 #ifndef IPC_FAULT_H
 #define IPC_FAULT_H
@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define FAULT_PAGE_BYTES	4096
-#define FAULT_MAX_RULES		32	/* of one device */
+#define FAULT_MAX_RULES		32	/* of one process */
 
 enum fault_action {
 	/* blk */
@@ -37,6 +37,9 @@ enum fault_action {
 	FAULT_DROP,
 	FAULT_GARBLE,
 	FAULT_STALL,
+	/* the core: its unit is an exit of a vCPU */
+	FAULT_VCPU_PAUSE,	/* value: milliseconds */
+	FAULT_CLOCK_JUMP,	/* value: milliseconds, int64_t */
 	FAULT_NR_ACTIONS,
 };
 
@@ -49,12 +52,16 @@ enum fault_point {
 	FAULT_NR_POINTS,
 };
 
-/* As the guest sees it: a read moves data to it. */
+/*
+ * As the guest sees it: a read moves data to it.  EXIT is the core's alone: a
+ * vCPU has left the guest, for an access that the core answers or for a signal.
+ */
 enum fault_op {
 	FAULT_OP_READ,
 	FAULT_OP_WRITE,
 	FAULT_OP_FLUSH,
 	FAULT_OP_DISCARD,	/* discards and write-zeroes */
+	FAULT_OP_EXIT,
 	FAULT_NR_OPS,
 };
 

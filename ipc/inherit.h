@@ -31,6 +31,7 @@ enum inherit_fd {
 	KERNEL_FD = 7,	/* kernel file; closed once loaded */
 	INITRD_FD = 8,	/* initrd; closed once loaded */
 	VM_FD = 10,	/* made by the core: the KVM VM */
+	CORE_FAULT_FD = 11,	/* as FAULT_FD */
 
 	VCPU_FD_BASE = 64,	/* made by the core: vCPU n is VCPU_FD_BASE + n */
 	INHERIT_FD_MAX = 96,	/* own fds beyond the fixed ones start here */

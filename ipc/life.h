@@ -138,6 +138,7 @@ enum life_core_event_kind {
 	LIFE_EVENT_VCPU_FAILED,	/* KVM could not go on; text has the registers */
 	LIFE_EVENT_DEVICE_FAILED,	/* index: link lost or protocol broken */
 	LIFE_EVENT_DEVICE_NEEDS_RESET,	/* index: guest drove it wrong */
+	LIFE_EVENT_CLOCK_JUMPED,	/* a fault: every vCPU must leave the guest */
 };
 
 struct life_core_event {

@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ipc/fdmsg.h"
@@ -31,6 +32,10 @@
  */
 #define UID_BASE		0x70000000u
 #define UIDS_PER_SUPERVISOR	(BIRTH_MAX_INDEX + 1u)
+
+/* How often, and how many times, birth_interrupt() looks for the stop. */
+#define INTERRUPT_LOOK_NS	100000
+#define INTERRUPT_LOOKS		500
 
 uid_t birth_uid(pid_t supervisor_pid, unsigned int index)
 {
@@ -282,6 +287,24 @@ void birth_kill(const struct birth_child *child)
 {
 	/* ESRCH: dead already, which is what was wanted. */
 	(void)pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0);
+}
+
+/* A stop that is taken back before it has happened interrupts nobody. */
+void birth_interrupt(const struct birth_child *child)
+{
+	const struct timespec pause = { .tv_nsec = INTERRUPT_LOOK_NS };
+	siginfo_t info = { 0 };
+
+	if (pidfd_send_signal(child->pidfd, SIGSTOP, NULL, 0) != 0)
+		return;
+	for (int i = 0; i < INTERRUPT_LOOKS && info.si_pid == 0; i++) {
+		if (waitid(P_PIDFD, (id_t)child->pidfd, &info,
+			   WSTOPPED | WNOHANG) != 0)
+			break;
+		if (info.si_pid == 0)
+			nanosleep(&pause, NULL);
+	}
+	(void)pidfd_send_signal(child->pidfd, SIGCONT, NULL, 0);
 }
 
 int birth_reap(struct birth_child *child, siginfo_t *info, int timeout_ms)

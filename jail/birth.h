@@ -87,6 +87,12 @@ int birth_wait_exec(struct birth_child *child, int timeout_ms);
 void birth_kill(const struct birth_child *child);
 
 /*
+ * Stop it for an instant: what its threads wait in ends with EINTR or begins
+ * again.  Takes some 0.1 ms; 0.1 s at most, should it not stop.
+ */
+void birth_interrupt(const struct birth_child *child);
+
+/*
  * Collect a dead child's status for death_describe(); closes pidfd.
  * timeout_ms 0: do not wait, -1: for ever.
  * Return: 0, -EAGAIN it is alive (timeout_ms 0), -ETIMEDOUT it still is.

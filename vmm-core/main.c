@@ -29,6 +29,7 @@
 #include "vmm-core/acpi.h"
 #include "vmm-core/acpi_pm.h"
 #include "vmm-core/boot.h"
+#include "vmm-core/core_fault.h"
 #include "vmm-core/guest_mem.h"
 #include "vmm-core/kvm.h"
 #include "vmm-core/load.h"
@@ -390,6 +391,7 @@ int main(int argc, char **argv)
 	ram_map(&core);
 	kvm_create_interrupts();
 	vcpus_create(core.birth.nr_vcpus);
+	core_fault_init(core.stats->fault);
 	close(KVM_FD);
 	loop_create();
 	devices_prepare(&core);

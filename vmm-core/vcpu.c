@@ -26,6 +26,7 @@
 #include "ipc/life.h"
 #include "ipc/log.h"
 #include "vmm-core/bus.h"
+#include "vmm-core/core_fault.h"
 #include "vmm-core/cpuid.h"
 #include "vmm-core/exit_report.h"
 #include "vmm-core/kvm.h"
@@ -152,6 +153,7 @@ static void gate_wait_for(unsigned int nr)
 static void *vcpu_main(void *opaque)
 {
 	const struct vcpu *vcpu = opaque;
+	struct core_fault_vcpu fault = { vcpu->index, vcpu->fd, 0 };
 	char name[16];
 
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
@@ -166,6 +168,11 @@ static void *vcpu_main(void *opaque)
 		 */
 		else if (errno != EINTR && errno != EAGAIN)
 			exit_failed(vcpu, errno);
+		/*
+		 * Last of all: a stop from here on is one that KVM_RUN sees,
+		 * so that birth_interrupt() brings every vCPU here.
+		 */
+		core_fault_look(&fault);
 	}
 	return NULL;
 }

@@ -26,7 +26,7 @@
 #include "devproc/blk/record.h"
 #include "devproc/blk/transfer.h"
 #include "devproc/device.h"
-#include "devproc/fault.h"
+#include "ipc/fault_match.h"
 
 static const struct blk_image *image;
 

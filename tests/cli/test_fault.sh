@@ -21,9 +21,10 @@ with_faults() {
 	"$bulkhead" check "$scratch/faults.conf" >"$scratch/out" 2>"$scratch/err"
 }
 
-with_faults $'seed = 7\nvda = eio op=read sector=0-99 count=3\nvda = delay=5\nserial = drop' &&
+with_faults $'seed = 7\ncore = clock-jump=-500 count=1\nvda = eio op=read sector=0-99 count=3\nvda = delay=5\nserial = drop' &&
 	grep -qx 'fault: seed 7' "$scratch/out" &&
 	grep -qx 'fault: vda eio op=read sector=0-99 count=3' "$scratch/out" &&
+	grep -qx 'fault: core clock-jump=-500 count=1' "$scratch/out" &&
 	grep -qx 'fault: vda delay=5' "$scratch/out" &&
 	grep -qx 'fault: serial drop' "$scratch/out"
 report "check prints what [fault] amounts to"
@@ -38,8 +39,10 @@ refuses "[fault] with a wrong key" 'vda = eio secter=4' \
 	'faults.conf:[0-9]+: vda = eio secter=4: column 5: unknown key .secter.; there are op, sector'
 refuses "[fault] with an action of another device" 'serial = eio' \
 	'column 1: serial has no action .eio.; it has crash'
+refuses "[fault] with an action that the core has not" 'core = eio' \
+	'core = eio: column 1: core has no action .eio.; it has vcpu-pause, clock-jump'
 refuses "[fault] for a device that is not there" 'vdz = eio' \
-	'no device .vdz.; its keys are seed and'
+	'no device .vdz.; its keys are seed, core and'
 refuses "[fault] with a wrong seed" 'seed = often' 'expected a whole number'
 refuses "[fault] with two seeds" $'seed = 1\nseed = 2' 'given twice'
 refuses "[fault] with more rules than there is room for" \
@@ -107,10 +110,22 @@ wrong() {
 wrong "a wrong key is told with its column" \
 	"column 9: unknown key 'secter'; there are op, sector" vda eio secter=4
 wrong "a wrong device" \
-	"column 1: no device 'vdx'; there are serial, vda, vdb" vdx eio
+	"column 1: no device 'vdx'; there are core, serial, vda, vdb" vdx eio
 wrong "no action" "column 4: an action is missing" vda
 wrong "an action of another device" "column 8: serial has no action 'eio'" \
 	serial eio
+wrong "an action of the core for a device" \
+	"column 5: blk has no action 'clock-jump'" vda clock-jump=5
+wrong "a wrong value" "column 17: '5s' is no whole number from 1 to" core vcpu-pause=5s
+wrong "a value where none belongs" "column 8: eio takes no value" vda eio=5
+wrong "a value that is missing" "column 10: delay needs a value" vda delay
+wrong "a wrong point" "column 11: no point 'now'" vda crash=now
+wrong "an operation that it has not" \
+	"column 22: 'read' is no operation for vcpu-pause; there is exit" core vcpu-pause=5 op=read
+wrong "a key twice" "column 17: count is given twice" vda eio count=1 count=2
+wrong "a wrong range" "column 16: the range ends" vda eio sector=9-4
+wrong "sectors of a port" "column 13: serial has no sectors" serial drop sector=1
+wrong "a wrong probability" "column 21: '2' is no probability" vda eio probability=2
 wrong "a wrong rule leaves seed and rules alone" "column 5: blk has no action" \
 	--clear --seed 3 vda oops
 printf '# two\nvda eio\n\n  vdb lose oop=write\n' >"$scratch/script"
@@ -131,6 +146,12 @@ printf '# a script\nvda eio\n\n  vdb\tlose  op=write \r\n' >"$scratch/script"
 report "a script takes the place of what was there"
 "$bulkhead" fault "$vm" --clear && [ -z "$(rules)" ]
 report "--clear"
+# The guest sleeps within KVM; it comes out for the rule, and never else.
+"$bulkhead" fault "$vm" core clock-jump=60000 count=1 && sleep 0.2 &&
+	[ "$(rules)" = "6 core clock-jump=60000 count=1 1" ] &&
+	says 'core.*: fault 6 fired: clock-jump exit' &&
+	says "the guest's clocks have jumped by 60000 ms"
+report "a rule for the core reaches a guest that sleeps"
 "$bulkhead" kill "$vm" >/dev/null && ended 7 && nothing_left
 report "the VM ends, nothing is left"
 finish

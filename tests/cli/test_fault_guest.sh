@@ -68,6 +68,19 @@ fired 11 >"$scratch/one" && fired 11 >"$scratch/two" &&
 	[ -s "$scratch/one" ] && cmp -s "$scratch/one" "$scratch/two"
 report "the same seed gives the same event log"
 
+# The core's own: a guest that looks at its clocks.
+cp "$build/tests/guest/exits.guest" "$scratch/clocks"
+run_vm --set "vm.kernel=$scratch/clocks" --set vm.cmdline=clock \
+	--set 'fault.core=clock-jump=256000 count=1' &&
+	grep -qE '^on=10[0-5]' "$scratch/out" &&
+	says 'core.*: fault 1 fired: clock-jump exit'
+report "clock-jump"
+run_vm --set "vm.kernel=$scratch/clocks" --set vm.cmdline=pause \
+	--set 'fault.core=vcpu-pause=256 count=1' &&
+	grep -qE '^ms=[1-9a-f][0-9a-f]{2,3}\s*$' "$scratch/out" &&
+	says 'core.*: fault 1 fired: vcpu-pause exit'
+report "vcpu-pause"
+
 run_vm --set vm.cmdline=off --set vm.on_crash=stop \
 	--set 'fault.vda=crash=submit op=write'
 [ $? -eq 5 ] && says 'fault 1 fired: crash write sector 8\+1' && says 'vda \[blk\]: .*SIGILL'

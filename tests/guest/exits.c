@@ -161,6 +161,90 @@ static void print_cpuid(void)
 	put_value("has khz", regs[0] > 100000);
 }
 
+/* Linux Documentation/virt/kvm/x86/msr.rst: pvclock_vcpu_time_info */
+static volatile struct {
+	uint32_t version;	/* odd while it changes */
+	uint32_t pad;
+	uint64_t tsc_timestamp;
+	uint64_t system_time;	/* ns, when KVM wrote this */
+	uint32_t tsc_to_system_mul;
+	int8_t tsc_shift;
+	uint8_t flags;
+	uint8_t pad2[2];
+} pvclock __attribute__((aligned(64)));
+
+#define MSR_KVM_SYSTEM_TIME_NEW	0x4b564d01
+#define NS_PER_S		1000000000u
+
+static void kvmclock_enable(void)
+{
+	uint64_t where = (uint64_t)&pvclock | 1;
+
+	__asm__ volatile("wrmsr" :: "c"(MSR_KVM_SYSTEM_TIME_NEW),
+			 "a"((uint32_t)where), "d"((uint32_t)(where >> 32)));
+}
+
+static uint64_t kvmclock_ns(void)
+{
+	uint32_t version;
+	uint64_t ns;
+
+	do {
+		version = pvclock.version;
+		barrier();
+		ns = pvclock.system_time;
+		barrier();
+	} while (version & 1 || version != pvclock.version);
+	return ns;
+}
+
+static uint64_t rdtsc(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (uint64_t)high << 32 | low;
+}
+
+/* Each of the two accesses is an exit, and the only ones before the prints. */
+static void clock_jumps(void)
+{
+	uint64_t first, second, third;
+
+	kvmclock_enable();
+	first = kvmclock_ns();
+	in8(PORT_NOBODY);
+	second = kvmclock_ns();
+	in8(PORT_NOBODY);
+	third = kvmclock_ns();
+	put_value("on", (second - first) / NS_PER_S);
+	put_value("back", (second - third) / NS_PER_S);
+}
+
+static void paused(void)
+{
+	uint32_t regs[4];
+	uint64_t began;
+
+	cpuid(0x40000010, 0, regs);
+	began = rdtsc();
+	in8(PORT_NOBODY);
+	put_value("ms", (rdtsc() - began) / regs[0]);
+}
+
+/* Never leaves the guest by itself until the clock has jumped. */
+static void spin(void)
+{
+	uint64_t began, looks = 0;
+
+	kvmclock_enable();
+	began = kvmclock_ns();
+	put("spinning\n");
+	while (kvmclock_ns() - began < 50ull * NS_PER_S && looks < 10 * LOOKS)
+		looks++;
+	put_value("jumped", kvmclock_ns() - began >= 50ull * NS_PER_S);
+}
+
 static void halted(void)
 {
 	put("halting\n");
@@ -188,6 +272,9 @@ static const struct {
 	{ "reset", reset },
 	{ "sleep", sleep_other },
 	{ "cpuid", print_cpuid },
+	{ "clock", clock_jumps },
+	{ "pause", paused },
+	{ "spin", spin },
 	{ "halt", halted },
 	{ "off", nothing },
 };

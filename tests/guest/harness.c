@@ -83,7 +83,8 @@ static void vm_spawn(struct vm *vm, const struct vm_options *options,
 	int life[2];
 	int log[2];
 	int stats_fd = memfd_sized("stats", STATS_PAGE_BYTES);
-	struct placement fds[8];
+	int fault_fd = memfd_sized("faults", FAULT_PAGE_BYTES);
+	struct placement fds[9];
 	unsigned int nr = 0;
 
 	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, life),
@@ -91,11 +92,15 @@ static void vm_spawn(struct vm *vm, const struct vm_options *options,
 	must(pipe2(log, O_CLOEXEC | O_NONBLOCK), "pipe2");
 	vm->stats = mmap(NULL, STATS_PAGE_BYTES, PROT_READ | PROT_WRITE,
 			 MAP_SHARED, stats_fd, 0);
+	vm->faults = mmap(NULL, FAULT_PAGE_BYTES, PROT_READ | PROT_WRITE,
+			  MAP_SHARED, fault_fd, 0);
+	fault_page_write(vm->faults, options->faults, options->nr_faults);
 	vm->life_fd = life[0];
 	vm->log_fd = log[0];
 	fds[nr++] = (struct placement){ log[1], LOG_FD };
 	fds[nr++] = (struct placement){ life[1], LIFE_FD };
 	fds[nr++] = (struct placement){ stats_fd, STATS_FD };
+	fds[nr++] = (struct placement){ fault_fd, CORE_FAULT_FD };
 	fds[nr++] = (struct placement){ ram_fd, RAM_FD };
 	fds[nr++] = (struct placement){
 		must(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm"), KVM_FD
@@ -193,6 +198,16 @@ struct vm *vm_start(const struct vm_options *options)
 void vm_send(struct vm *vm, enum life_type type)
 {
 	life_send(vm->life_fd, type, NULL, NULL, 0, SEND_MS);
+}
+
+void vm_interrupt(struct vm *vm)
+{
+	siginfo_t info;
+
+	must(kill(vm->pid, SIGSTOP), "SIGSTOP");
+	must(waitid(P_PID, (id_t)vm->pid, &info, WSTOPPED | WEXITED | WNOWAIT),
+	     "waitid");
+	must(kill(vm->pid, SIGCONT), "SIGCONT");
 }
 
 void vm_serial_irq(struct vm *vm)
@@ -374,6 +389,7 @@ void vm_end(struct vm *vm)
 	if (vm->serial_irq_fd >= 0)
 		close(vm->serial_irq_fd);
 	munmap(vm->stats, STATS_PAGE_BYTES);
+	munmap(vm->faults, FAULT_PAGE_BYTES);
 	free(vm);
 }
 

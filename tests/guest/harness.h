@@ -42,6 +42,8 @@ struct vm_options {
 	bool no_serial;
 	enum vm_serial serial;
 	bool echo;		/* serial output and log to stdout, as comments */
+	const struct fault_rule *faults;	/* of the core, from the start */
+	unsigned int nr_faults;
 	struct vm_device devices[LIFE_MAX_DEVICES - 1];
 	unsigned int nr_devices;
 };
@@ -56,6 +58,7 @@ struct vm {
 	int log_fd;
 	bool echo;
 	struct stats_page *stats;
+	struct fault_page *faults;	/* of the core */
 	struct life_core_event events[VM_MAX_EVENTS];
 	unsigned int nr_events;
 	bool ready;
@@ -84,6 +87,8 @@ int vm_wait_exit(struct vm *vm, int timeout_ms);
 
 /* Send a message without payload or fds. */
 void vm_send(struct vm *vm, enum life_type type);
+/* Stopped for an instant: the vCPUs leave the guest. */
+void vm_interrupt(struct vm *vm);
 /* COM1's interrupt, one edge. */
 void vm_serial_irq(struct vm *vm);
 

@@ -21,12 +21,13 @@ $(eval $(call guest,exits,tests/guest/exits.c $(GUEST_LIB)))
 $(eval $(call guest,smp,tests/guest/smp.c $(GUEST_LIB)))
 $(eval $(call guest,virtio_blk,tests/guest/virtio_blk.c tests/guest/virtio.c $(GUEST_LIB)))
 $(eval $(call guest,blk_storm,tests/guest/blk_storm.c tests/guest/virtio.c $(GUEST_LIB)))
-GUEST_TEST := tests/guest/harness.c tests/tap.c ipc/log.c ipc/fdmsg.c ipc/life.c \
+GUEST_TEST := tests/guest/harness.c tests/tap.c ipc/fault.c ipc/log.c ipc/fdmsg.c ipc/life.c \
 	ipc/regchan.c
 $(eval $(call test,tests/guest/test_exits,tests/guest/test_exits.c $(GUEST_TEST)))
+$(eval $(call test,tests/guest/test_faults,tests/guest/test_faults.c $(GUEST_TEST)))
 $(eval $(call test,tests/guest/test_smp,tests/guest/test_smp.c $(GUEST_TEST)))
 $(eval $(call test,tests/guest/test_virtio_blk,tests/guest/test_virtio_blk.c $(GUEST_TEST)))
 STORM := tests/guest/storm_vm.c $(GUEST_TEST)
 $(eval $(call test,tests/guest/test_rebirth,tests/guest/test_rebirth.c $(STORM)))
 $(O)/tests/guest/test_rebirth $(O)/tests/perf/bench_rebirth: | $(GUESTS) all
-$(O)/tests/guest/test_exits $(O)/tests/guest/test_smp $(O)/tests/guest/test_virtio_blk: | $(GUESTS) $(O)/bulkhead-core $(O)/bulkhead-blk
+$(O)/tests/guest/test_exits $(O)/tests/guest/test_faults $(O)/tests/guest/test_smp $(O)/tests/guest/test_virtio_blk: | $(GUESTS) $(O)/bulkhead-core $(O)/bulkhead-blk

@@ -171,7 +171,7 @@ line=$(jail_line "${pid[supervisor]}")
 [ "$(status_of "${pid[supervisor]}" Threads)" = 1 ] &&
 	[ "$(shared "${pid[supervisor]}")" = faults ]
 report "supervisor: $line, so no guest RAM"
-jail core bulkhead-core "bulkhead: $vm [core]" "$core_fds" "ram stats kvm-vcpu:0"
+jail core bulkhead-core "bulkhead: $vm [core]" "$core_fds" "faults ram stats kvm-vcpu:0"
 jail serial serial "bulkhead: $vm/serial [serial]" "$serial_fds" "faults stats"
 jail console console "bulkhead: $vm/console [console]" "$virtio_fds" "faults stats"
 jail rng rng "bulkhead: $vm/rng [rng]" "$virtio_fds" "faults stats"

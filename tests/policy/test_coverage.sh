@@ -44,8 +44,8 @@ watch() {
 
 # Without the floods (test cases "... load"), which take minutes when traced.
 for test in wire/test_blk wire/test_console wire/test_rng wire/test_serial \
-	wire/test_vhost_back guest/test_exits guest/test_smp \
-	guest/test_virtio_blk; do
+	wire/test_vhost_back guest/test_exits guest/test_faults \
+	guest/test_smp guest/test_virtio_blk; do
 	name=${test#*/test_}
 	CK_RUN_CASE=$name watch "$name" "$build/tests/$test" &
 	# Two at a time: each is waiting for the other side mostly.

@@ -17,13 +17,14 @@
 static struct config config = { .name = (char[]){ "debian" } };
 static struct vm vm;
 static int child_end;
-static unsigned int kills, ends;
+static unsigned int kills, ends, interrupts;
 static int end_status;
 
 void child_kill(struct child *child) { child->state = CHILD_STOPPING; kills++; }
 bool child_alive(const struct child *c) { return c->state != CHILD_UNBORN; }
 bool child_is_dead(const struct child *c, int ms) { (void)c; (void)ms; return false; }
 void child_take_death(struct child *child) { (void)child; }
+void child_interrupt(struct child *child) { (void)child; interrupts++; }
 int child_set_ready(struct child *child) { (void)child; return 0; }
 void vm_child_ready(struct child *child) { (void)child; }
 void rebirth_pong(struct device *dev, uint64_t c) { (void)dev; (void)c; }
@@ -59,7 +60,7 @@ static void set_up(void)
 	};
 	vm.core.life = (struct watch){ -1, events_take, &vm.core };
 	child_end = pair[1];
-	kills = ends = 0;
+	kills = ends = interrupts = 0;
 }
 
 static void tear_down(void)
@@ -91,7 +92,7 @@ static unsigned int count_lines(FILE *file)
 
 static const enum life_core_event_kind kinds[] = {
 	LIFE_EVENT_PANIC, LIFE_EVENT_DEVICE_NEEDS_RESET, LIFE_EVENT_POWEROFF,
-	LIFE_EVENT_RESET, LIFE_EVENT_VCPU_FAILED,
+	LIFE_EVENT_RESET, LIFE_EVENT_VCPU_FAILED, LIFE_EVENT_CLOCK_JUMPED,
 };
 
 START_TEST(a_core_that_floods_is_killed)
@@ -123,6 +124,14 @@ START_TEST(a_guest_that_is_driven_wrong_is_not)
 }
 END_TEST
 
+START_TEST(a_clock_that_jumps_brings_all_vcpus_out)
+{
+	say(LIFE_EVENT_CLOCK_JUMPED);
+	ck_assert_uint_eq(interrupts, 1);
+	ck_assert_uint_eq(kills + ends, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("events");
@@ -135,6 +144,7 @@ int main(void)
 	tcase_add_loop_test(tcase, a_core_that_floods_is_killed, 0,
 			    (int)(sizeof(kinds) / sizeof(kinds[0])));
 	tcase_add_test(tcase, a_guest_that_is_driven_wrong_is_not);
+	tcase_add_test(tcase, a_clock_that_jumps_brings_all_vcpus_out);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

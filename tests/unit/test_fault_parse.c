@@ -22,7 +22,8 @@ START_TEST(an_action_alone_is_for_everything)
 {
 	parse("eio", LIFE_ROLE_BLK);
 	ck_assert_uint_eq(rule.action, FAULT_EIO);
-	ck_assert_uint_eq(rule.ops, FAULT_ALL_OPS);
+	/* Everything that a disk can be asked for. */
+	ck_assert_uint_eq(rule.ops, FAULT_ALL_OPS & ~(1u << FAULT_OP_EXIT));
 	ck_assert_uint_eq(rule.first_sector, 0);
 	ck_assert_uint_eq(rule.last_sector, UINT64_MAX);
 	ck_assert_uint_eq(rule.after + rule.every + rule.count, 0);
@@ -86,6 +87,9 @@ static const struct {
 	{ LIFE_ROLE_CONSOLE, "drop op=write" },
 	{ LIFE_ROLE_SERIAL, "garble every=10" },
 	{ LIFE_ROLE_SERIAL, "stall" },
+	{ LIFE_ROLE_CORE, "vcpu-pause=250 after=3 count=1" },
+	{ LIFE_ROLE_CORE, "clock-jump=2592000000" },
+	{ LIFE_ROLE_CORE, "clock-jump=-1500 probability=0.5" },
 };
 
 START_TEST(a_rule_in_words_is_the_rule)
@@ -141,6 +145,17 @@ static const struct {
 	{ LIFE_ROLE_BLK, "eio probability=0.5x", "column 17: '0.5x' is no" },
 	{ LIFE_ROLE_BLK, "eio probability=5%", "column 17: '5%' is no" },
 	{ LIFE_ROLE_BLK, "eio probability=0.1234567891", "column 17: '0.1234567891' is no" },
+	{ LIFE_ROLE_CORE, "hang", "column 1: core has no action 'hang'; it has vcpu-pause, clock-jump" },
+	{ LIFE_ROLE_BLK, "vcpu-pause=1", "column 1: blk has no action 'vcpu-pause'" },
+	{ LIFE_ROLE_CORE, "vcpu-pause=-1", "column 12: '-1' is no whole number from 1 to 3600000" },
+	{ LIFE_ROLE_CORE, "clock-jump", "column 11: clock-jump needs a value" },
+	{ LIFE_ROLE_CORE, "clock-jump=", "column 12: '' is no whole number" },
+	{ LIFE_ROLE_CORE, "clock-jump=-", "column 13: '' is no whole number" },
+	{ LIFE_ROLE_CORE, "clock-jump=--5", "column 13: '-5' is no whole number" },
+	{ LIFE_ROLE_CORE, "clock-jump=-2592000001", "column 13: '2592000001' is no whole number from 1 to 2592000000" },
+	{ LIFE_ROLE_CORE, "clock-jump=5 sector=3", "column 14: core has no sectors" },
+	{ LIFE_ROLE_CORE, "vcpu-pause=5 op=read", "column 17: 'read' is no operation for vcpu-pause; there is exit" },
+	{ LIFE_ROLE_BLK, "eio op=exit", "column 8: 'exit' is no operation for eio" },
 	{ LIFE_ROLE_BLK, "eio extraordinarily-long-word-that-never-ends=1", "column 5: unknown key 'extraordinarily-long-wor';" },
 };
 

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which rule fires at which request, see devproc/fault.h.  Owns the copy of
+ * Which rule fires at which request, see ipc/fault_match.h.  Owns the copy of
  * the fault page; counts in the statistics page, where the counts outlive
  * the process: a rule that crashed it once does not do so again.
  */
-#include "devproc/fault.h"
+#include "ipc/fault_match.h"
 
 #include <poll.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "devproc/stats.h"
 #include "ipc/log.h"
 
 #define LOG_BURST	20	/* lines a second; counters are exact */
@@ -21,16 +20,16 @@ struct fault_watch fault_watch = { .generation = &no_page.generation };
 
 static struct {
 	const struct fault_page *page;
-	struct stats_page *stats;
+	struct stats_fault *counts;	/* FAULT_MAX_RULES of them */
 	uint32_t generation;	/* of the copy */
 	struct fault_page copy;	/* checked */
 	struct log_limit limit;
 } faults = { .page = &no_page };
 
-void fault_init(const struct fault_page *page, struct stats_page *stats)
+void fault_init(const struct fault_page *page, struct stats_fault *counts)
 {
 	faults.page = page ? page : &no_page;
-	faults.stats = stats;
+	faults.counts = counts;
 	faults.copy.nr_rules = 0;
 	faults.generation = 0;
 	fault_watch.generation = &faults.page->generation;
@@ -51,7 +50,7 @@ static bool rule_is_sound(const struct fault_rule *rule)
 static void begin_counting(void)
 {
 	for (unsigned int i = 0; i < faults.copy.nr_rules; i++) {
-		struct stats_fault *counts = &faults.stats->fault[i];
+		struct stats_fault *counts = &faults.counts[i];
 
 		if (counts->id == faults.copy.rule[i].id)
 			continue;
@@ -91,7 +90,8 @@ static void refresh(void)
 				 next.rule[i].id);
 	begin_counting();
 	/* With rules: a number that the page has left behind for good. */
-	fault_watch.quiet = faults.copy.nr_rules ? generation - 1 : generation;
+	__atomic_store_n(&fault_watch.quiet, faults.copy.nr_rules ?
+			 generation - 1 : generation, __ATOMIC_RELAXED);
 }
 
 /* --- matching ------------------------------------------------------------------ */
@@ -119,6 +119,12 @@ static bool is_due(const struct fault_rule *rule, uint64_t n, uint64_t fired)
 	    fault_random(rule->seed, n) >> 32 >= rule->probability)
 		return false;
 	return !rule->count || fired < rule->count;
+}
+
+/* One writer, this process; others read. */
+static void count(uint64_t *counter)
+{
+	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
 }
 
 static void log_fired(const struct fault_rule *rule,
@@ -159,17 +165,17 @@ bool fault_match(uint32_t actions, const struct fault_request *request,
 	refresh();
 	for (unsigned int i = 0; i < faults.copy.nr_rules; i++) {
 		const struct fault_rule *rule = &faults.copy.rule[i];
-		struct stats_fault *counts = &faults.stats->fault[i];
+		struct stats_fault *counts = &faults.counts[i];
 		uint64_t n = counts->seen;
 
 		if (!(actions >> rule->action & 1) ||
 		    !(rule->ops >> request->op & 1) ||
 		    !in_sectors(rule, request))
 			continue;
-		stats_add(&counts->seen, 1);
+		count(&counts->seen);
 		if (!is_due(rule, n, counts->fired))
 			continue;
-		stats_add(&counts->fired, 1);
+		count(&counts->fired);
 		log_fired(rule, request);
 		fire(rule, n, set);
 	}

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * devproc/fault.c: which rule fires at which request, held against a plain
+ * ipc/fault_match.c: which rule fires at which request, held against a plain
  * statement of what each condition means.
  */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "devproc/fault.h"
+#include "ipc/fault_match.h"
 
 static struct fault_page page;
 static struct stats_page stats;
@@ -17,7 +17,7 @@ static void set_up(void)
 {
 	memset(&page, 0, sizeof(page));
 	memset(&stats, 0, sizeof(stats));
-	fault_init(&page, &stats);
+	fault_init(&page, stats.fault);
 }
 
 static struct fault_rule rule_for(uint32_t id, enum fault_action action)
@@ -64,7 +64,7 @@ START_TEST(without_rules_nothing_is_armed)
 	ck_assert(fault_armed());
 	ck_assert(!ask(FAULT_OP_READ, 0, 1));
 	ck_assert(!fault_armed());
-	fault_init(NULL, &stats);
+	fault_init(NULL, stats.fault);
 	ck_assert(!fault_armed());
 }
 
@@ -237,7 +237,7 @@ START_TEST(counts_outlive_the_process)
 	rule.count = 2;
 	install(rule);
 	ck_assert_uint_eq(pattern(3), 4);
-	fault_init(&page, &stats);
+	fault_init(&page, stats.fault);
 	ck_assert(fault_armed());
 	ck_assert_uint_eq(pattern(3), 1);
 	/* Another rule in its place starts anew. */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Faults on purpose, the device's side: which rule of the fault page
- * (ipc/fault.h) fires at which request.  Every device process; D3 to D5.
+ * Faults on purpose, the side that does them: which rule of the fault page
+ * (ipc/fault.h) fires at which request.  Every device process, D3 to D5, and
+ * the core, whose requests are the exits of its vCPUs.
  *
- * A device asks fault_armed() for each request; only if that is true, which
+ * A process asks fault_armed() for each request; only if that is true, which
  * without rules it is not, it calls fault_match().
  */
-#ifndef DEVPROC_FAULT_H
-#define DEVPROC_FAULT_H
+#ifndef IPC_FAULT_MATCH_H
+#define IPC_FAULT_MATCH_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,10 +29,13 @@ struct fault_request {
 	uint64_t nr_sectors;	/* 0: it has no place, sector= does not match */
 };
 
-/* Actions whose unit is a character; all others are of requests. */
+/* Actions whose unit is a character, an exit; all others are of requests. */
 #define FAULT_CHARACTER_ACTIONS \
 	(1u << FAULT_DROP | 1u << FAULT_GARBLE | 1u << FAULT_STALL)
-#define FAULT_REQUEST_ACTIONS	(~FAULT_CHARACTER_ACTIONS)
+#define FAULT_CORE_ACTIONS \
+	(1u << FAULT_VCPU_PAUSE | 1u << FAULT_CLOCK_JUMP)
+#define FAULT_REQUEST_ACTIONS \
+	(~(FAULT_CHARACTER_ACTIONS | FAULT_CORE_ACTIONS))
 
 struct fault_watch {
 	const uint32_t *generation;	/* in the page */
@@ -44,19 +48,21 @@ static inline bool fault_armed(void)
 {
 	return __builtin_expect(__atomic_load_n(fault_watch.generation,
 						__ATOMIC_RELAXED) !=
-				fault_watch.quiet, 0);
+				__atomic_load_n(&fault_watch.quiet,
+						__ATOMIC_RELAXED), 0);
 }
 
 /*
  * Before confinement.  page: mapped read-only, or NULL: there will be no
- * faults.  stats: counts them, and keeps the counts for the next process.
+ * faults.  counts: FAULT_MAX_RULES of them, kept for the next process.
  */
-void fault_init(const struct fault_page *page, struct stats_page *stats);
+void fault_init(const struct fault_page *page, struct stats_fault *counts);
 
 /*
  * Hold a request against the rules whose action is in `actions`; count and
  * log those that fire.  Once per request, in the guest's order.
  * Return: whether any fired; *set is filled then.
+ * Context: one thread at a time.
  */
 bool fault_match(uint32_t actions, const struct fault_request *request,
 		 struct fault_set *set);
