@@ -202,6 +202,13 @@ check-rebirth:
 	$(Q)$(MAKE) --no-print-directory -j2 tests
 	$(Q)BULKHEAD_BUILD=$(abspath $(O)) tests/lab/rebirth
 
+# The hostile guest for HOSTILE_SECONDS, with seeds of its own choice.
+HOSTILE_SECONDS ?= 600
+check-hostile:
+	$(Q)tests/install build lab check
+	$(Q)$(MAKE) --no-print-directory -j2 tests
+	$(Q)BULKHEAD_BUILD=$(abspath $(O)) HOSTILE_SECONDS=$(HOSTILE_SECONDS) tests/guest/test_hostile.sh
+
 bench:
 	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 tests
@@ -238,4 +245,4 @@ clean:
 
 -include $(sort $(OBJECTS:.o=.d))
 
-.PHONY: all tests check-rebirth sanitized check demo bench san fuzz lab-shell install clean
+.PHONY: all tests check-rebirth check-hostile sanitized check demo bench san fuzz lab-shell install clean

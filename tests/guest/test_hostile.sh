@@ -1,0 +1,148 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A guest that attacks every register, BAR, table and ring (hostile.c), in a
+# whole VM: no process of it dies, its disk still answers a driver that keeps
+# the rules, and a neighbour VM's disk is no slower than beside a VM whose
+# vCPUs merely spin.
+#
+#	HOSTILE_SECONDS=N	for so long (make check-hostile); else a short form
+#	HOSTILE_SEED=HEX	begin with that seed
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/../cli/lib.sh"
+guests=$build/tests/guest
+rounds=2
+seconds=${HOSTILE_SECONDS:-0}
+seed=$((16#${HOSTILE_SEED:-1}))
+[ "$seconds" -eq 0 ] || [ -n "${HOSTILE_SEED:-}" ] || seed=$((RANDOM << 15 | RANDOM))
+most_slowdown=4	# times; the two VMs share what CPUs there are
+
+if ! kvm_works; then
+	skip "a hostile guest" "no usable /dev/kvm"
+	finish
+fi
+
+truncate -s 8M "$scratch"/{disk,read_only,neighbour}.img
+cat >"$scratch/vm.conf" <<-CONF
+	[vm]
+	name = $vm
+	kernel = $guests/hostile.guest
+	memory = 64M
+	cpus = 2
+	on_reboot = stop
+	stop_timeout = 0s
+	[serial]
+	connect = file:serial.log
+	[console]
+	connect = null
+	[rng]
+	[blk vda]
+	path = disk.img
+	discard = yes
+	[blk ro]
+	path = read_only.img
+	read_only = yes
+CONF
+cat >"$scratch/neighbour.conf" <<-CONF
+	[vm]
+	name = $vm-neighbour
+	kernel = $guests/latency.guest
+	memory = 64M
+	stop_timeout = 0s
+	[serial]
+	connect = file:neighbour.log
+	[blk vda]
+	path = neighbour.img
+CONF
+
+# batches: how many the neighbour has printed; wait_batches N: until it has
+batches() {
+	grep -ac ' most=.' "$scratch/neighbour.log" 2>/dev/null
+}
+
+wait_batches() {
+	local i
+	for ((i = 0; i < 300; i++)); do
+		[ "$(batches)" -lt "$1" ] || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+# median FROM TO: of the means of the batches FROM..TO, in kilo-cycles
+median() {
+	local values
+	mapfile -t values < <(grep -a ' most=.' "$scratch/neighbour.log" |
+		sed -n "$1,$2s/.*mean=\([0-9a-f]*\).*/\1/p" |
+		while read -r hex; do echo "$((16#$hex))"; done | sort -n)
+	echo "${values[$((${#values[@]} / 2))]:-0}"
+}
+
+nobody_died() {
+	! grep -aE 'killed by|exit status|given up|another process|stopping the VM|KVM could not' "$scratch/err"
+}
+
+# answers: the guest has come to its end, and its disk answered
+answers() {
+	grep -aq 'answers=1' "$scratch/serial.log" &&
+		grep -aq '^end' "$scratch/serial.log"
+}
+
+# attack SEED
+attack() {
+	: >"$scratch/serial.log"
+	timeout -k 5 100 "$bulkhead" run "$scratch/vm.conf" \
+		--set "vm.cmdline=$(printf %x "$1") $rounds" \
+		>/dev/null 2>"$scratch/err" </dev/null &&
+		nobody_died && answers && return
+	grep -v warning "$scratch/err" | tail -n 10 | sed 's/^/# /'
+	tail -c 200 "$scratch/serial.log" | tr -cd '[:print:]\n' | sed 's/^/# /'
+	return 1
+}
+
+"$bulkhead" run "$scratch/neighbour.conf" >/dev/null 2>"$scratch/err.neighbour" </dev/null &
+neighbour=$!
+wait_batches 1
+report "a neighbour VM reads its disk"
+
+# Beside a VM that only spins.
+start_vm --set "vm.cmdline=1 0 spin"
+spin_from=$(($(batches) + 1))
+wait_batches $((spin_from + 5))
+spin_to=$(batches)
+"$bulkhead" kill "$vm" >/dev/null 2>&1
+ended 7
+
+hostile_from=$(($(batches) + 1))
+end=$((SECONDS + seconds))
+runs=0 failed=""
+while [ "$runs" -lt 2 ] || [ "$SECONDS" -lt "$end" ]; do
+	attack "$((seed + runs))" || failed+=" $(printf %x $((seed + runs)))"
+	runs=$((runs + 1))
+done
+hostile_to=$(batches)
+[ -z "$failed" ]
+report "$runs runs of $rounds rounds, seeds $(printf '%x to %x' "$seed" $((seed + runs - 1))): nobody dies, the disk answers"
+[ -z "$failed" ] || echo "# seeds that failed:$failed"
+
+spin=$(median "$spin_from" "$spin_to")
+hostile=$(median "$hostile_from" "$hostile_to")
+[ "$spin" -gt 0 ] && [ "$hostile" -gt 0 ] &&
+	[ "$hostile" -le $((spin * most_slowdown)) ]
+report "the neighbour's read: $hostile kilo-cycles beside it, $spin beside one that spins"
+
+# Interrupts of any kind to itself may end this guest, by its own will.
+start_vm --set "vm.cmdline=$(printf %x "$seed") 0 die"
+sleep 2
+"$bulkhead" kill "$vm" >/dev/null 2>&1
+wait "$supervisor"
+nobody_died
+report "messages with NMI, INIT and SMI to itself: no process dies"
+
+kill -0 "$neighbour" 2>/dev/null && wait_batches $(($(batches) + 1)) &&
+	! grep -E 'killed by|needs a reset' "$scratch/err.neighbour"
+report "the neighbour runs on"
+"$bulkhead" kill "$vm-neighbour" >/dev/null 2>&1
+wait "$neighbour"
+nothing_left
+report "nothing is left"
+finish
