@@ -202,12 +202,14 @@ check-rebirth:
 	$(Q)$(MAKE) --no-print-directory -j2 tests
 	$(Q)BULKHEAD_BUILD=$(abspath $(O)) tests/lab/rebirth
 
-# The hostile guest for HOSTILE_SECONDS, with seeds of its own choice.
+# The hostile guest for HOSTILE_SECONDS, with seeds of its own choice, and
+# the hostile device at length.
 HOSTILE_SECONDS ?= 600
 check-hostile:
 	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 tests
 	$(Q)BULKHEAD_BUILD=$(abspath $(O)) HOSTILE_SECONDS=$(HOSTILE_SECONDS) tests/guest/test_hostile.sh
+	$(Q)BULKHEAD_BUILD=$(abspath $(O)) HOSTILE_CONNECTIONS=200 tests/guest/test_hostile_device.sh
 
 bench:
 	$(Q)tests/install build lab check

@@ -29,6 +29,8 @@ $(eval $(call test,tests/guest/test_exits,tests/guest/test_exits.c $(GUEST_TEST)
 $(eval $(call test,tests/guest/test_faults,tests/guest/test_faults.c $(GUEST_TEST)))
 $(eval $(call test,tests/guest/test_smp,tests/guest/test_smp.c $(GUEST_TEST)))
 $(eval $(call test,tests/guest/test_virtio_blk,tests/guest/test_virtio_blk.c $(GUEST_TEST)))
+$(eval $(call program,tests/guest/hostile_device,tests/guest/hostile_device.c tests/wire/fake_backend.c ipc/vhost_user.c ipc/log.c ipc/fdmsg.c))
+TESTS += $(O)/tests/guest/hostile_device
 STORM := tests/guest/storm_vm.c $(GUEST_TEST)
 $(eval $(call test,tests/guest/test_rebirth,tests/guest/test_rebirth.c $(STORM)))
 $(O)/tests/guest/test_rebirth $(O)/tests/perf/bench_rebirth: | $(GUESTS) all

@@ -233,6 +233,9 @@ static void take_statement(struct fake_backend *fake,
 		break;
 	case VHOST_USER_SET_MEM_TABLE:
 		fake->memory = msg->payload.memory;
+		fdmsg_close_all(msg->fds + 1, msg->nr_fds - 1);
+		msg->nr_fds = 1;
+		keep_fd(&fake->memory_fd, msg);
 		break;
 	case VHOST_USER_SET_INFLIGHT_FD:
 		fake->inflight = msg->payload.inflight;
@@ -282,6 +285,7 @@ void fake_backend_init(struct fake_backend *fake)
 	fake->protocol_features = UINT64_MAX;
 	fake->nr_queues = 4;
 	fake->inflight_fd = -1;
+	fake->memory_fd = -1;
 	fake->channel_fd = -1;
 	for (int i = 0; i < FAKE_QUEUES; i++) {
 		fake->ring[i].kick_fd = -1;
@@ -290,16 +294,21 @@ void fake_backend_init(struct fake_backend *fake)
 	}
 }
 
+void fake_backend_run_on(struct fake_backend *fake, int sock)
+{
+	fake->sock = sock;
+	pthread_mutex_init(&fake->lock, NULL);
+	if (pthread_create(&fake->thread, NULL, serve, fake))
+		abort();
+}
+
 int fake_backend_run(struct fake_backend *fake)
 {
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		abort();
-	fake->sock = pair[0];
-	pthread_mutex_init(&fake->lock, NULL);
-	if (pthread_create(&fake->thread, NULL, serve, fake))
-		abort();
+	fake_backend_run_on(fake, pair[0]);
 	return pair[1];
 }
 
@@ -316,6 +325,7 @@ void fake_backend_end(struct fake_backend *fake)
 	pthread_join(fake->thread, NULL);
 	drop_fd(&fake->sock);
 	drop_fd(&fake->inflight_fd);
+	drop_fd(&fake->memory_fd);
 	drop_fd(&fake->channel_fd);
 	for (int i = 0; i < FAKE_QUEUES; i++) {
 		drop_fd(&fake->ring[i].kick_fd);

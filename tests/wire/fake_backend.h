@@ -54,6 +54,7 @@ struct fake_backend {
 	uint64_t acked_protocol;
 	uint64_t status;
 	struct vhost_user_memory memory;
+	int memory_fd;		/* of its first region */
 	struct vhost_user_inflight inflight;
 	int inflight_fd;
 	int channel_fd;
@@ -78,6 +79,9 @@ void fake_backend_init(struct fake_backend *fake);
 
 /* Start its thread.  Return: the front-end's end of the link. */
 int fake_backend_run(struct fake_backend *fake);
+
+/* The same on a connected socket, which is taken over. */
+void fake_backend_run_on(struct fake_backend *fake, int sock);
 
 /* Close the link from this side, wait for the thread, close all fds. */
 void fake_backend_end(struct fake_backend *fake);
