@@ -57,7 +57,7 @@ IPC := ipc/log.c ipc/fdmsg.c ipc/life.c
 CONFINE := jail/confine.c jail/capabilities.c jail/landlock.c policy/install.c policy/lastword.c
 
 CORE := vmm-core/main.c vmm-core/report.c \
-	vmm-core/guest_mem.c vmm-core/kvm.c vmm-core/cpuid.c vmm-core/vcpu.c \
+	vmm-core/guest_mem.c vmm-core/kvm.c vmm-core/msr_filter.c vmm-core/cpuid.c vmm-core/vcpu.c \
 	vmm-core/exit_report.c vmm-core/core_fault.c vmm-core/bus.c vmm-core/irq.c \
 	vmm-core/load.c vmm-core/load_bzimage.c vmm-core/load_elf.c vmm-core/boot.c \
 	vmm-core/acpi.c vmm-core/acpi_pm.c vmm-core/pvpanic.c \
@@ -94,7 +94,7 @@ CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c c
 	cli/children.c cli/rebirth.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
 	cli/control_commands.c cli/control_faults.c cli/faults.c
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
-	cli/doctor_jail.c cli/doctor_host.c
+	cli/doctor_jail.c cli/doctor_host.c cli/doctor_walls.c
 CLI := cli/main.c cli/cmd_config_args.c cli/cmd_run.c cli/cmd_check.c \
 	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/cmd_device.c cli/cmd_fault.c cli/cmd_replay.c cli/replay.c \
 	cli/client.c \

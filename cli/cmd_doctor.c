@@ -18,6 +18,10 @@ static const struct doctor_check checks[] = {
 	{ "uids", doctor_ids },
 	{ "landlock", doctor_landlock },
 	{ "seccomp", doctor_seccomp },
+	{ "msr-filter", doctor_msr_filter },
+	{ "core-sched", doctor_core_sched },
+	{ "speculation", doctor_speculation },
+	{ "mdwe", doctor_mdwe },
 	{ "io_uring", doctor_io_uring },
 	{ "memfd", doctor_memfd },
 	{ "cgroup2", doctor_cgroup },
@@ -49,7 +53,7 @@ void doctor_say(struct doctor_result *result, enum doctor_verdict verdict,
 
 static void print_result(const char *name, const struct doctor_result *result)
 {
-	printf("%-4s  %-10s  %s%s%s\n", verdict_name[result->verdict], name,
+	printf("%-4s  %-11s  %s%s%s\n", verdict_name[result->verdict], name,
 	       result->found, result->advice[0] ? "; " : "", result->advice);
 	fflush(stdout);
 }
@@ -145,8 +149,8 @@ const struct command cmd_doctor = {
 	.summary = "Say what this host can do for VMs, and what to do about it",
 	.help = "  -j, --json  as a JSON array\n"
 		"\n"
-		"Checks: kvm kvm-ring0 kvm-exits namespaces uids landlock seccomp io_uring\n"
-		"memfd cgroup2 nofile memlock hugepages tun; without names, all.\n"
+		"Checks: kvm kvm-ring0 kvm-exits namespaces uids landlock seccomp\n"
+		"msr-filter core-sched speculation mdwe io_uring memfd cgroup2 nofile memlock hugepages tun; without names, all.\n"
 		"\n"
 		"Exit status: 0 VMs can run; 1 something they need is missing.  With names:\n"
 		"0 all of them are OK; 1 one is not.\n",

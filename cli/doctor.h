@@ -50,6 +50,12 @@ void doctor_memlock(struct doctor_result *result);
 void doctor_huge_pages(struct doctor_result *result);
 void doctor_tun(struct doctor_result *result);
 
+/* doctor_walls.c */
+void doctor_msr_filter(struct doctor_result *result);
+void doctor_core_sched(struct doctor_result *result);
+void doctor_speculation(struct doctor_result *result);
+void doctor_mdwe(struct doctor_result *result);
+
 /* doctor_vm.c: a VM of one page of code, for the KVM checks. */
 struct doctor_vm {
 	int kvm_fd;

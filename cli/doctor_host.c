@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,12 @@
 #include <unistd.h>
 
 #include "cli/doctor.h"
+#include "ipc/memfd.h"
+
+/* linux/fcntl.h, Linux 6.3; Debian 12's header is older. */
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC	0x0020
+#endif
 
 #define NOFILE_WANTED	1024	/* what the core asks for */
 #define MEMLOCK_WANTED	(8u << 20)	/* what a disk asks for */
@@ -54,12 +61,18 @@ void doctor_io_uring(struct doctor_result *r)
 
 void doctor_memfd(struct doctor_result *r)
 {
-	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-	int fd = memfd_create("bulkhead-doctor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int seals = F_SEAL_SHRINK | F_SEAL_GROW;
+	int fd = memfd_sealable("bulkhead-doctor", 0);
+	bool noexec = fd >= 0 && fcntl(fd, F_GET_SEALS) & F_SEAL_EXEC;
 
 	if (fd >= 0 && fcntl(fd, F_ADD_SEALS, seals) == 0 &&
 	    ftruncate(fd, 4096) < 0)
-		doctor_say(r, DOCTOR_OK, "", "memfds can be sealed");
+		doctor_say(r, noexec ? DOCTOR_OK : DOCTOR_WARN,
+			   noexec ? "" :
+				    "the jails refuse to execute anything; Linux 6.3 has it",
+			   "memfds can be sealed%s",
+			   noexec ? ", against execution too" :
+				    ", but not against execution");
 	else
 		doctor_say(r, DOCTOR_FAIL, "use a newer kernel",
 			   "memfds cannot be sealed");

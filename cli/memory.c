@@ -14,13 +14,14 @@
 #include <unistd.h>
 
 #include "cli/resources.h"
+#include "ipc/memfd.h"
 
 /* Sealed: no holder can shrink it under another one's mapping (SIGBUS). */
 static int make_sealed(const char *name, uint64_t bytes, unsigned int flags,
 		       void **only_writer)
 {
 	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
+	int fd = memfd_sealable(name, flags);
 	void *map = NULL;
 	int ret = 0;
 

@@ -122,6 +122,7 @@ int device_main(const struct device_ops *ops, int argc, char **argv)
 	if (ret)
 		return failed("open its resources", ret);
 
+	confine_speculation();
 	confine_self(ops->policy, &device_stats->last_word);
 
 	ret = ops->start(&birth);

@@ -10,6 +10,7 @@
 
 #include "devproc/peer_file.h"
 #include "devproc/vhost_device.h"
+#include "ipc/memfd.h"
 
 static struct {
 	int own_fd;		/* for GET_INFLIGHT_FD */
@@ -23,8 +24,7 @@ int inflight_region_open(void)
 {
 	off_t bytes = VHOST_MAX_QUEUES *
 		      (off_t)inflight_queue_bytes(VRING_MAX_SIZE);
-	int fd = memfd_create("bulkhead-inflight",
-			      MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = memfd_sealable("bulkhead-inflight", 0);
 
 	if (fd < 0)
 		return -errno;

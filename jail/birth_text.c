@@ -16,6 +16,7 @@ static const char *const stage_names[] = {
 	[BIRTH_STAGE_FDS] = "place file descriptors",
 	[BIRTH_STAGE_NETWORK] = "leave the network",
 	[BIRTH_STAGE_RELEASE] = "wait for the program to start",
+	[BIRTH_STAGE_DUMPS] = "keep guest memory out of dumps",
 	[BIRTH_STAGE_IDENTITY] = "take user and group id",
 	[BIRTH_STAGE_PARENT] = "tie life to the supervisor",
 	[BIRTH_STAGE_SESSION] = "open a session",
@@ -143,6 +144,9 @@ static const char *stage_hint(enum birth_stage stage, int err)
 	case BIRTH_STAGE_RELEASE:
 		return "the host is overloaded, or something stops the "
 		       "process";
+	case BIRTH_STAGE_DUMPS:
+		return "/proc must be mounted and show this process; the kernel "
+		       "needs CONFIG_ELF_CORE=y";
 	case BIRTH_STAGE_NESTING:
 		return "/proc/sys/user/max_user_namespaces must be there and "
 		       "writable; a container that mounts /proc/sys "

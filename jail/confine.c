@@ -4,7 +4,8 @@
  * after exec, whoever started it.
  *
  * Theory of operation.  The stages below run in the order in which
- * confine_rights() and confine_calls() call them, and nowhere else.  In a
+ * confine_rights() and confine_calls() call them, and nowhere else;
+ * confine_speculation() is one by itself.  In a
  * process that jail/birth.c started, namespaces, capabilities and limits are
  * settled already and those stages confirm it; in one started by hand they
  * do the work.  Each one names what is gone after it.
@@ -143,6 +144,34 @@ static void stage_system_calls(const struct policy *policy,
 	if (err)
 		die(EXIT_FAILURE, "confine: seccomp policy %s: %s: %s",
 		    policy->name, strerror(-err), policy_error_text(err));
+}
+
+/*
+ * Gone after it: speculation past a store and by indirect branches, in the
+ * processes that handle what a guest wrote.  Not in the core, whose threads
+ * run the guest: KVM has controls of its own for that.
+ *
+ * Should: be all that a kernel lets one process choose; where it has decided
+ *         for all of them, or the processor does not need it, there is
+ *         nothing to do.  'bulkhead doctor speculation' tells which.
+ */
+void confine_speculation(void)
+{
+	static const unsigned long kinds[] = {
+		PR_SPEC_STORE_BYPASS, PR_SPEC_INDIRECT_BRANCH,
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (prctl(PR_SET_SPECULATION_CTRL, kinds[i],
+			  PR_SPEC_FORCE_DISABLE, 0, 0) == 0)
+			continue;
+		/* spec_ctrl.rst: ENXIO, EPERM: not for a process to say.
+		 * ENODEV, EINVAL: the kernel does not know of it. */
+		if (errno != ENXIO && errno != EPERM && errno != ENODEV &&
+		    errno != EINVAL)
+			die(EXIT_FAILURE, "confine: speculation: %s",
+			    strerror(errno));
+	}
 }
 
 void confine_rights(void)

@@ -24,6 +24,12 @@
 void confine_rights(void);
 
 /*
+ * Devices, before confine_self(): no speculation past stores and by indirect
+ * branches, as far as the kernel lets a process choose.
+ */
+void confine_speculation(void);
+
+/*
  * Put all threads under the policy; the last narrowing.
  * word: where a forbidden call is noted for the supervisor, or NULL.
  *

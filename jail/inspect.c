@@ -80,6 +80,21 @@ static int inspect_status(struct inspect *inspect)
 	return 0;
 }
 
+/* Kinds of shared memory: core(5), /proc/pid/coredump_filter. */
+#define DUMPED_SHARED	(1u << 1 | 1u << 3 | 1u << 6 | 1u << 8)
+
+static int inspect_dumps(struct inspect *inspect)
+{
+	FILE *file = proc_open(inspect->pid, "coredump_filter");
+	int got;
+
+	if (!file)
+		return proc_errno();
+	got = fscanf(file, "%x", &inspect->dumped_kinds);
+	fclose(file);
+	return got == 1 ? 0 : -ESRCH;
+}
+
 static int inspect_namespaces(struct inspect *inspect)
 {
 	char name[24], path[PATH_BYTES], theirs[64], ours[64];
@@ -188,7 +203,7 @@ static int inspect_mappings(struct inspect *inspect)
 int inspect_read(pid_t pid, struct inspect *inspect)
 {
 	static int (*const parts[])(struct inspect *) = {
-		inspect_status, inspect_namespaces, inspect_root,
+		inspect_status, inspect_dumps, inspect_namespaces, inspect_root,
 		inspect_fds, inspect_mappings,
 	};
 	int err;
@@ -209,7 +224,8 @@ bool inspect_is_jailed(const struct inspect *inspect)
 	       inspect->seccomp == 2 &&
 	       inspect->nr_namespaces == INSPECT_NR_NAMESPACES &&
 	       inspect->root_empty && inspect->root_read_only &&
-	       inspect->cwd_is_root && inspect->nr_write_exec_mappings == 0;
+	       inspect->cwd_is_root && inspect->nr_write_exec_mappings == 0 &&
+	       !(inspect->dumped_kinds & DUMPED_SHARED);
 }
 
 /* "0-3,5": runs of numbers, as many as fit. */
@@ -247,6 +263,7 @@ void inspect_line(const struct inspect *inspect, char *line, size_t line_bytes)
 	snprintf(line, line_bytes,
 		 "uid %u, CapEff %" PRIx64 ", CapBnd %" PRIx64
 		 ", NoNewPrivs %d, Seccomp %u, own namespaces %u/%d, root %s%s,"
+		 " dumps %s shared memory,"
 		 " fds %s, %u mappings (%" PRIu64 " KiB shared, %" PRIu64
 		 " KiB private)",
 		 inspect->uid, inspect->cap_effective, inspect->cap_bounding,
@@ -254,6 +271,7 @@ void inspect_line(const struct inspect *inspect, char *line, size_t line_bytes)
 		 inspect->nr_namespaces, INSPECT_NR_NAMESPACES,
 		 inspect->root_empty ? "empty" : "not empty",
 		 inspect->root_read_only ? " read-only" : "",
+		 inspect->dumped_kinds & DUMPED_SHARED ? "with" : "without",
 		 fds[0] ? fds : "none", inspect->nr_mappings,
 		 inspect->shared_bytes / 1024, inspect->private_bytes / 1024);
 }

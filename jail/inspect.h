@@ -24,6 +24,7 @@ struct inspect {
 	bool no_new_privs;
 	unsigned int seccomp;	/* 0 none, 1 strict, 2 filter */
 	unsigned int nr_threads;
+	unsigned int dumped_kinds;	/* core(5), coredump_filter */
 	unsigned int nr_namespaces;	/* that differ from the reader's */
 	bool root_empty;
 	bool root_read_only;

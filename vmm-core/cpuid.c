@@ -102,6 +102,19 @@ static void shape_leaf_1(const struct shape *s)
 			      s->machine->has_tsc_deadline != 0);
 }
 
+/* SDM, leaf 01H; APM, 80000001H, 8000000AH: no VM inside of this one. */
+static void shape_nesting(const struct shape *s)
+{
+	struct kvm_cpuid_entry2 *entry = entry_find(s->table, 1, 0);
+
+	if (entry)	/* VMX */
+		entry->ecx = bits_set(entry->ecx, 5, 1, 0);
+	entry = entry_find(s->table, 0x80000001, 0);
+	if (entry)	/* SVM */
+		entry->ecx = bits_set(entry->ecx, 2, 1, 0);
+	leaf_drop(s->table, 0x8000000a);
+}
+
 /*
  * SDM, leaf 04H, and APM, 8000001DH: one entry per cache, alike in the fields
  * that matter: EAX[4:0] type, [7:5] level, [25:14] sharers - 1.
@@ -232,6 +245,7 @@ int cpuid_shape(struct kvm_cpuid2 *table, unsigned int index,
 	leaf_drop(table, 0x80000026);
 	leaf_drop(table, 0x12);
 	shape_leaf_1(&s);
+	shape_nesting(&s);
 	shape_caches(&s, 4);
 	shape_amd(&s);
 	err = shape_topology(&s);

@@ -16,6 +16,7 @@
 #include "ipc/inherit.h"
 #include "vmm-core/guest_mem.h"
 #include "vmm-core/irq.h"
+#include "vmm-core/msr_filter.h"
 #include "vmm-core/report.h"
 
 #define KVM_API	12	/* KVM api.rst: KVM_GET_API_VERSION, stable since 2.6.22 */
@@ -40,6 +41,10 @@ static const struct capability capabilities[] = {
 	  "doorbells" },
 	{ KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE", "more than one vCPU" },
 	{ KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR", "real mode" },
+	{ KVM_CAP_X86_USER_SPACE_MSR, "KVM_CAP_X86_USER_SPACE_MSR",
+	  "the allow-list of MSRs" },
+	{ KVM_CAP_X86_MSR_FILTER, "KVM_CAP_X86_MSR_FILTER",
+	  "the allow-list of MSRs" },
 	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, "KVM_CAP_SET_IDENTITY_MAP_ADDR",
 	  "real mode" },
 };
@@ -92,6 +97,8 @@ void kvm_create_vm(void)
 	     "KVM_SET_IDENTITY_MAP_ADDR");
 	must(ioctl(VM_FD, KVM_SET_TSS_ADDR, (unsigned long)KVM_TSS_BASE),
 	     "KVM_SET_TSS_ADDR");
+	errno = -msr_filter_install(VM_FD);
+	must(errno ? -1 : 0, "KVM_X86_SET_MSR_FILTER");
 }
 
 void kvm_create_interrupts(void)

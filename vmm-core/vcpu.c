@@ -30,6 +30,7 @@
 #include "vmm-core/cpuid.h"
 #include "vmm-core/exit_report.h"
 #include "vmm-core/kvm.h"
+#include "vmm-core/msr_filter.h"
 #include "vmm-core/report.h"
 
 #define STACK_BYTES		(64 * 1024)
@@ -44,6 +45,7 @@ struct vcpu {
 	int fd;
 	struct kvm_run *run;	/* shared with KVM, kvm_run_bytes() long */
 	pthread_t thread;
+	struct msr_refusals refusals;	/* of its own thread */
 };
 
 static struct vcpu vcpus[LIFE_MAX_VCPUS];
@@ -101,7 +103,7 @@ static void exit_system_event(const struct vcpu *vcpu)
 	}
 }
 
-static void exit_handle(const struct vcpu *vcpu)
+static void exit_handle(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 
@@ -114,6 +116,10 @@ static void exit_handle(const struct vcpu *vcpu)
 			   run->mmio.len, run->mmio.is_write);
 		break;
 	case KVM_EXIT_INTR:
+		break;
+	case KVM_EXIT_X86_RDMSR:
+	case KVM_EXIT_X86_WRMSR:
+		msr_filter_refuse(vcpu->index, run, &vcpu->refusals);
 		break;
 	case KVM_EXIT_SHUTDOWN:
 		exit_triple_fault(vcpu);
@@ -152,7 +158,7 @@ static void gate_wait_for(unsigned int nr)
 
 static void *vcpu_main(void *opaque)
 {
-	const struct vcpu *vcpu = opaque;
+	struct vcpu *vcpu = opaque;
 	struct core_fault_vcpu fault = { vcpu->index, vcpu->fd, 0 };
 	char name[16];
 
@@ -192,6 +198,23 @@ static void thread_start(struct vcpu *vcpu)
 }
 
 /* --- birth ----------------------------------------------------------------- */
+
+/*
+ * What runs on the other hyperthread of a vCPU's core, and so could listen at
+ * its caches and buffers, is another vCPU of this VM or idle.  All threads
+ * started later inherit the cookie.
+ */
+static void siblings_exclude(void)
+{
+	if (prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0,
+		  PR_SCHED_CORE_SCOPE_THREAD, 0) == 0)
+		return;
+	/* ENODEV: no hyperthreads.  EINVAL: a kernel without it. */
+	if (errno != ENODEV && errno != EINVAL)
+		report_failed("core scheduling: %s", strerror(errno));
+	log_debug("no core scheduling: %s; see 'bulkhead doctor core-sched'",
+		  strerror(errno));
+}
 
 static void msrs_set(const struct vcpu *vcpu)
 {
@@ -264,6 +287,7 @@ void vcpus_create(unsigned int nr)
 	struct cpuid_machine machine;
 	union cpuid_table table;
 
+	siblings_exclude();
 	for (unsigned int i = 0; i < nr; i++) {
 		struct vcpu *vcpu = &vcpus[i];
 

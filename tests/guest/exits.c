@@ -251,6 +251,96 @@ static void halted(void)
 	halt();
 }
 
+/* CPUID: VMX, SVM */
+static uint32_t nested_offered(void)
+{
+	uint32_t regs[4], offered;
+
+	cpuid(1, 0, regs);
+	offered = regs[2] >> 5 & 1;
+	cpuid(0x80000001, 0, regs);
+	return offered | (regs[2] >> 2 & 1);
+}
+
+/* --- registers that may not be touched: #GP without iretq --------------------- */
+
+/* Named by the assembly only. */
+static uint64_t fault_rip __attribute__((used));
+static uint64_t fault_rsp __attribute__((used));
+
+/* Vector 13: go on where fault_rip says; what was pushed is forgotten. */
+__asm__("fault_entry:\n\tmovq fault_rsp(%rip), %rsp\n"
+	"\tjmp *fault_rip(%rip)\n");
+
+/* SDM volume 3, 6.14.1: a gate of 16 bytes */
+static void fault_catch(void)
+{
+	extern const char fault_entry[];
+	static struct {
+		uint16_t low, selector, type, middle;
+		uint32_t high, zero;
+	} idt[14];
+	static struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) pointer = { sizeof(idt) - 1, 0 };
+	uint64_t entry = (uint64_t)fault_entry;
+
+	pointer.base = (uint64_t)idt;
+	idt[13].low = (uint16_t)entry;
+	idt[13].selector = 8;
+	idt[13].type = 0x8e00;	/* present, interrupt gate */
+	idt[13].middle = (uint16_t)(entry >> 16);
+	idt[13].high = (uint32_t)(entry >> 32);
+	__asm__ volatile("lidt %0" :: "m"(pointer));
+}
+
+#define MAY_FAULT(instruction)					\
+	"leaq 1f(%%rip), %%r8; movq %%r8, fault_rip(%%rip)\n\t"	\
+	"movq %%rsp, fault_rsp(%%rip)\n\t"			\
+	"movl $0, %[went]; " instruction "\n\t"			\
+	"movl $1, %[went]\n1:"
+
+/* Whether it went through. */
+static uint32_t msr_read(uint32_t index, uint64_t *value)
+{
+	uint32_t went, low = 0, high = 0;
+
+	__asm__ volatile(MAY_FAULT("rdmsr")
+			 : [went] "=&r"(went), "+a"(low), "+d"(high)
+			 : "c"(index) : "r8", "memory");
+	*value = (uint64_t)high << 32 | low;
+	return went;
+}
+
+static uint32_t msr_write(uint32_t index, uint64_t value)
+{
+	uint32_t went;
+
+	__asm__ volatile(MAY_FAULT("wrmsr") : [went] "=&r"(went)
+			 : "c"(index), "a"((uint32_t)value),
+			   "d"((uint32_t)(value >> 32))
+			 : "r8", "memory");
+	return went;
+}
+
+static void registers(void)
+{
+	uint64_t value;
+
+	fault_catch();
+	put_value("TSC", msr_read(0x10, &value));
+	put_value("EFER", msr_read(0xc0000080, &value));
+	put_value("EFER is written", msr_write(0xc0000080, value));
+	put_value("VMX", msr_read(0x480, &value));
+	put_value("VM_HSAVE_PA", msr_write(0xc0010117, 0));
+	put_value("microcode", msr_write(0x79, 0));
+	put_value("Hyper-V", msr_read(0x40000000, &value));
+	put_value("nested", nested_offered());
+	for (int i = 0; i < 1000; i++)
+		msr_read(0x480, &value);
+}
+
 static void nothing(void)
 {
 }
@@ -276,6 +366,7 @@ static const struct {
 	{ "pause", paused },
 	{ "spin", spin },
 	{ "halt", halted },
+	{ "msr", registers },
 	{ "off", nothing },
 };
 

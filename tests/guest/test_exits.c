@@ -119,6 +119,29 @@ static void run_interrupt(const char *scenario, const char *expected,
 	vm_end(vm);
 }
 
+/* On the list they work, off it they are #GP; 1000 of them are a few lines. */
+static void run_registers(void)
+{
+	struct vm *vm = start("msr");
+	int status = vm_wait_exit(vm, TIMEOUT_MS);
+	unsigned int lines = 0;
+
+	for (const char *at = vm->log; (at = strstr(at, "allow-list")); at++)
+		lines++;
+	if (!tap_result(status == 0 &&
+			strcmp(vm->serial, "TSC=1\nEFER=1\nEFER is written=1\n"
+			       "VMX=0\nVM_HSAVE_PA=0\nmicrocode=0\nHyper-V=0\n"
+			       "nested=0\ndone\n") == 0,
+			"registers on the allow-list work, others are a #GP, and nested virtualisation is not offered"))
+		vm_show(vm);
+	if (!tap_result(strstr(vm->log, "vcpu0: the guest reads MSR 0x480, which is not on the allow-list: #GP, its 1. so far") &&
+			strstr(vm->log, "writes MSR 0xc0010117") &&
+			lines >= 3 && lines <= 30,
+			"1004 refusals are told in %u lines", lines))
+		vm_show(vm);
+	vm_end(vm);
+}
+
 static void run_stop(void)
 {
 	struct vm *vm = start("halt");
@@ -244,6 +267,7 @@ int main(void)
 	run_power_button();
 	run_interrupt("sci", "sci=1\n", "the power button raises the SCI");
 	run_interrupt("serial", "irq=1\n", "COM1's eventfd raises GSI 4");
+	run_registers();
 	run_stop();
 	run_hangups();
 	run_serial(VM_SERIAL_GOOD, "lsr=60\nword=ffff\ndone\n", false,

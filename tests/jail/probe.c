@@ -163,6 +163,7 @@ int main(int argc, char **argv, char **envp)
 		report_all(&page->report, argc, argv, envp);
 	make_own_fds(page);
 	set_state(page, PROBE_STATE_STARTED);
+	confine_speculation();
 	confine_rights();
 	if (page->policy != PROBE_POLICY_NONE)
 		confine_calls(probe_policies[page->policy], &page->word);

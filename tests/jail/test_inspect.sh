@@ -54,11 +54,11 @@ matches() {
 # missing COMMAND: the tool that it needs and that cannot be used here
 missing() {
 	local tool
-	for tool in lsof gdb perf strace pmap pgrep top; do
+	for tool in lsof gdb gcore perf strace pmap pgrep top; do
 		[[ $1 =~ (^|[^a-z_])$tool\  ]] || continue
 		command -v $tool >/dev/null || { echo "$tool is not installed" && return; }
 	done
-	[[ $1 == *strace\ * || $1 == *gdb\ * ]] &&
+	[[ $1 == *strace\ * || $1 == *gdb\ * || $1 == *gcore\ * ]] &&
 		! strace -o /dev/null true 2>/dev/null &&
 		echo "no process can be traced here"
 	[[ $1 == *perf\ * ]] &&

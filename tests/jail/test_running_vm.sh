@@ -190,6 +190,30 @@ fi
 done | sort -u | wc -l)" -eq 42 ]
 report "no two processes share a namespace"
 
+# A memfd that can be executed has the mode 0777.
+kernel_has_noexec() {
+	"$bulkhead" doctor memfd >/dev/null
+}
+if kernel_has_noexec; then
+	! for role in $roles; do
+		find -L "/proc/${pid[$role]}/fd/" -maxdepth 1 -type f -perm /111 -size +0 2>/dev/null |
+			while read -r fd; do readlink "$fd"; done
+	done | grep memfd:
+	report "no memfd of any process can be executed"
+else
+	skip "no memfd of any process can be executed" "a kernel before 6.3"
+fi
+sed '/^\[blk/,$d' "$scratch/vm.conf" >"$scratch/sched.conf"
+if ! strace -o /dev/null true 2>/dev/null; then
+	skip "the core asks for core scheduling" "strace cannot trace here"
+else
+	timeout -k 5 30 strace -f -e trace=prctl -o "$scratch/sched.strace" \
+		"$bulkhead" run "$scratch/sched.conf" \
+		--set "vm.name=${vm}s" --set vm.cmdline=move >/dev/null 2>&1
+	grep -q 'prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0' "$scratch/sched.strace"
+	report "the core asks for core scheduling"
+fi
+
 # --- names -------------------------------------------------------------------
 
 [ "$(pgrep -f "^bulkhead: $vm" | wc -l)" -eq 6 ] &&

@@ -71,6 +71,8 @@ static const struct birth_case birth_cases[] = {
 	{ { "sethostname", EPERM, -1, 0 }, "open a session", "apparmor" },
 	{ { "write", EROFS, 2, 1 }, "forbid nested user namespaces",
 	  "/proc/sys/user/max_user_namespaces" },
+	{ { "pwrite64", EPERM, -1, 0 }, "keep guest memory out of dumps",
+	  "CONFIG_ELF_CORE" },
 	{ { "fsopen", ENODEV, -1, 0 }, "enter an empty root", "CONFIG_TMPFS" },
 	{ { "fsconfig", EPERM, -1, 0 }, "enter an empty root", "apparmor" },
 	{ { "fsmount", ENOSYS, -1, 0 }, "enter an empty root", "Linux 5.2" },
@@ -108,6 +110,8 @@ static const struct confine_case confine_cases[] = {
 	{ { "capset", EPERM, -1, 0 }, 1, "confine: capabilities: " },
 	{ { "prctl", EPERM, 0, PR_SET_MDWE }, 1,
 	  "confine: memory-deny-write-execute: " },
+	{ { "prctl", ERANGE, 0, PR_SET_SPECULATION_CTRL }, 1,
+	  "confine: speculation: " },
 	{ { "seccomp", EINVAL, -1, 0 }, 1, "confine: seccomp policy rng: " },
 	/* What a kernel may lack: it goes on, and says so once. */
 	{ { "landlock_create_ruleset", ENOSYS, -1, 0 }, 7,
@@ -115,6 +119,8 @@ static const struct confine_case confine_cases[] = {
 	{ { "landlock_create_ruleset", EOPNOTSUPP, -1, 0 }, 7,
 	  "this kernel has no Landlock" },
 	{ { "prctl", EINVAL, 0, PR_SET_MDWE }, 7, "" },
+	{ { "prctl", ENXIO, 0, PR_SET_SPECULATION_CTRL }, 7, "" },
+	{ { "prctl", EINVAL, 0, PR_SET_SPECULATION_CTRL }, 7, "" },
 };
 
 /* What a host tells the test. */

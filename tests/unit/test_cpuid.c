@@ -193,6 +193,22 @@ START_TEST(amd_leaves)
 }
 END_TEST
 
+/* VMX and SVM are gone, and the leaf about SVM. */
+START_TEST(no_nested_virtualisation)
+{
+	struct cpuid_machine machine = machine_of(2);
+
+	fill_intel();
+	add(0x80000001, 0, 0, 0, 0x3f, 0);
+	add(0x8000000a, 0, 1, 2, 0, 3);
+	ck_assert_int_eq(cpuid_shape(&table.head, 0, &machine), 0);
+	ck_assert(!(get(1, 0)->ecx & 1u << 5));
+	ck_assert_uint_eq(get(0x80000001, 0)->ecx & 1u << 2, 0);
+	ck_assert_uint_eq(get(0x80000001, 0)->ecx & 1u << 5, 1u << 5);
+	ck_assert_ptr_null(get(0x8000000a, 0));
+}
+END_TEST
+
 START_TEST(a_full_table_is_an_error)
 {
 	struct cpuid_machine machine = machine_of(2);
@@ -227,6 +243,7 @@ int main(void)
 	tcase_add_test(tcase, intel_caches);
 	tcase_add_test(tcase, intel_timing);
 	tcase_add_test(tcase, amd_leaves);
+	tcase_add_test(tcase, no_nested_virtualisation);
 	tcase_add_test(tcase, a_full_table_is_an_error);
 	tcase_add_test(tcase, a_poor_host_is_no_crash);
 	suite_add_tcase(suite, tcase);

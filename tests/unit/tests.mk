@@ -18,6 +18,7 @@ $(eval $(call test,tests/unit/test_chardev,tests/unit/test_chardev.c devproc/cha
 $(eval $(call test,tests/unit/test_replay,tests/unit/test_replay.c cli/replay.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_fault_match,tests/unit/test_fault_match.c ipc/fault_match.c ipc/fault.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_bus,tests/unit/test_bus.c vmm-core/bus.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_msr_filter,tests/unit/test_msr_filter.c vmm-core/msr_filter.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_cpuid,tests/unit/test_cpuid.c vmm-core/cpuid.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_acpi,tests/unit/test_acpi.c vmm-core/acpi.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_load,tests/unit/test_load.c vmm-core/load.c vmm-core/load_bzimage.c vmm-core/load_elf.c vmm-core/boot.c vmm-core/guest_mem.c ipc/log.c,$(CHECK)))
