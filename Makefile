@@ -75,7 +75,7 @@ VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vhost_fault.c devp
 CHARDEV := devproc/chardev.c
 
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/engine.c devproc/blk/steps.c \
-	devproc/blk/transfer.c devproc/blk/bounce.c devproc/blk/raw.c \
+	devproc/blk/transfer.c devproc/blk/piece.c devproc/blk/bounce.c devproc/blk/raw.c \
 	devproc/blk/file_io.c devproc/blk/ring.c \
 	devproc/blk/image.c devproc/blk/faults.c devproc/blk/record.c \
 	gen/policy_blk.c $(VHOST)

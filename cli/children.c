@@ -195,6 +195,7 @@ static void describe_blk(const struct device *dev, struct life_birth_blk *blk)
 	blk->nr_queues = dev->nr_queues;
 	blk->read_only = dev->cfg->read_only;
 	blk->direct = dev->end.direct;
+	blk->cache = (uint8_t)dev->cfg->cache;
 	blk->discard = dev->cfg->discard;
 	blk->block_device = dev->end.block_device;
 	blk->record = dev->end.out_fd >= 0;

@@ -37,7 +37,7 @@ static void print_blk(const struct config_device *dev)
 	}
 	printf("blk %s: path %s, read_only %s, cache %s, queues %u, discard %s\n",
 	       dev->name, dev->image.path, yes_no(dev->read_only),
-	       dev->cache == CONFIG_CACHE_NONE ? "none" : "writeback",
+	       life_cache_names[dev->cache],
 	       dev->nr_queues, yes_no(dev->discard));
 	if (dev->record.path)
 		printf("blk %s: record %s\n", dev->name, dev->record.path);

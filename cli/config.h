@@ -30,7 +30,6 @@ enum config_on_crash {
 	CONFIG_CRASH_STOP,	/* the end of the VM */
 	CONFIG_CRASH_INHERIT,	/* in a device's section: as [vm] says */
 };
-enum config_cache { CONFIG_CACHE_NONE, CONFIG_CACHE_WRITEBACK };
 
 /* A path and where it was written, for errors found when it is opened. */
 struct config_path {
@@ -54,7 +53,7 @@ struct config_device {
 	struct config_path record;	/* of all that is written; path NULL: none */
 	bool read_only;
 	bool discard;
-	int cache;			/* enum config_cache */
+	int cache;			/* enum life_cache */
 	uint32_t nr_queues;
 	char *serial;
 	/* serial, console */

@@ -182,12 +182,8 @@ const char *config_parse_restarts(const struct config_value_context *in,
 const char *config_parse_cache(const struct config_value_context *in,
 			       void *dest)
 {
-	static const char *const names[] = {
-		[CONFIG_CACHE_NONE] = "none",
-		[CONFIG_CACHE_WRITEBACK] = "writeback",
-	};
-
-	return parse_choice(in->value, names, 2, "expected none or writeback",
+	return parse_choice(in->value, life_cache_names, LIFE_NR_CACHES,
+			    "expected none, writeback, writethrough, directsync or unsafe",
 			    dest);
 }
 

@@ -38,7 +38,7 @@ static int open_image(const struct config_device *cfg, bool *direct)
 	int flags = (cfg->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY;
 	int fd;
 
-	*direct = cfg->cache == CONFIG_CACHE_NONE;
+	*direct = life_cache_is_direct(cfg->cache);
 	/* O_NONBLOCK: a path that is a FIFO must not hang us. */
 	fd = open(cfg->image.path,
 		  flags | O_NONBLOCK | (*direct ? O_DIRECT : 0));
@@ -220,9 +220,11 @@ static int check_image(const struct config_device *cfg, struct host_end *end,
 	ret = image_size(cfg, end->fd, &st, &end->size_bytes, why);
 	if (ret)
 		return ret;
-	if (!end->direct && cfg->cache == CONFIG_CACHE_NONE)
-		log_warn("%s: %s: the file system has no O_DIRECT; going through the page cache (cache = writeback says so too)",
-			 cfg->image.origin, cfg->image.path);
+	if (!end->direct && life_cache_is_direct(cfg->cache))
+		log_warn("%s: %s: the file system has no O_DIRECT; going through the page cache (cache = %s says so too)",
+			 cfg->image.origin, cfg->image.path,
+			 cfg->cache == LIFE_CACHE_NONE ? "writeback" :
+							 "writethrough");
 	end->block_device = S_ISBLK(st.st_mode);
 	return lock_image(cfg, end->fd, &st, why);
 }

@@ -125,6 +125,8 @@ static int reset_device(struct vhost_user_msg *msg)
 		queue_set_enable(i, 0);
 	inflight_region_drop();
 	vhost.status = 0;
+	if (vhost.ops->reset)
+		vhost.ops->reset();
 	return 0;
 }
 

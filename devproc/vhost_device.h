@@ -27,6 +27,8 @@ struct vhost_ops {
 	void (*offer)(uint64_t *features, uint16_t *nr_queues);
 	/* Device-specific features that the driver took. */
 	void (*accept)(uint64_t features);
+	/* The driver reset the device; no queue runs.  May be NULL. */
+	void (*reset)(void);
 
 	/* Fill config space, config_bytes of it.  NULL if config_bytes is 0. */
 	void (*config_read)(uint8_t *config);

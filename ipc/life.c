@@ -6,6 +6,14 @@
 #include "ipc/fdmsg.h"
 #include "ipc/life.h"
 
+const char *const life_cache_names[LIFE_NR_CACHES] = {
+	[LIFE_CACHE_NONE] = "none",
+	[LIFE_CACHE_WRITEBACK] = "writeback",
+	[LIFE_CACHE_WRITETHROUGH] = "writethrough",
+	[LIFE_CACHE_DIRECTSYNC] = "directsync",
+	[LIFE_CACHE_UNSAFE] = "unsafe",
+};
+
 const char *life_role_name(enum life_role role)
 {
 	static const char *const names[] = {

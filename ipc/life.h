@@ -10,6 +10,7 @@
 #ifndef IPC_LIFE_H
 #define IPC_LIFE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define LIFE_VERSION		1
@@ -73,6 +74,24 @@ enum life_chardev {
 	LIFE_CHARDEV_SOCKET,	/* peer comes by LIFE_ATTACH; drops output without */
 };
 
+/* How a disk goes through the host's page cache, and what a flush is. */
+enum life_cache {
+	LIFE_CACHE_NONE = 0,	/* O_DIRECT; the guest has a write cache */
+	LIFE_CACHE_WRITEBACK,	/* page cache; the guest has a write cache */
+	LIFE_CACHE_WRITETHROUGH,	/* page cache; each write ends stable */
+	LIFE_CACHE_DIRECTSYNC,	/* O_DIRECT; each write ends stable */
+	LIFE_CACHE_UNSAFE,	/* page cache; flushes do nothing */
+	LIFE_NR_CACHES,
+};
+
+/* "none": as users have it. */
+extern const char *const life_cache_names[LIFE_NR_CACHES];
+
+static inline bool life_cache_is_direct(enum life_cache cache)
+{
+	return cache == LIFE_CACHE_NONE || cache == LIFE_CACHE_DIRECTSYNC;
+}
+
 struct life_birth_blk {
 	uint64_t size_bytes;	/* of the image, as the supervisor saw it; 0: find out */
 	uint16_t nr_queues;	/* 1..LIFE_MAX_VCPUS */
@@ -83,6 +102,8 @@ struct life_birth_blk {
 	uint8_t record;		/* 1: RES2_FD is a record, ipc/record.h */
 	uint8_t nr_extra;	/* files from EXTRA_FD on, LIFE_BLK_MAX_EXTRA at most */
 	char serial[24];	/* virtio-blk GET_ID, at most 20 characters used */
+	uint8_t cache;		/* enum life_cache */
+	uint8_t pad[7];
 };
 
 struct life_birth_chardev {
@@ -150,7 +171,7 @@ struct life_core_event {
 };
 
 _Static_assert(sizeof(struct life_hdr) == 8, "life_hdr");
-_Static_assert(sizeof(struct life_birth_blk) == 40, "life_birth_blk");
+_Static_assert(sizeof(struct life_birth_blk) == 48, "life_birth_blk");
 _Static_assert(sizeof(struct life_core_device) == 32, "life_core_device");
 _Static_assert(sizeof(struct life_core_relink) == 16, "life_core_relink");
 _Static_assert(sizeof(struct life_core_event) == 272, "life_core_event");

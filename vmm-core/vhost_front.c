@@ -192,7 +192,7 @@ static int learn_queues(struct vhost_front *front)
 }
 
 /* vhost-user: GET_CONFIG; the reply must be of the size that was asked for */
-static int fetch_config(struct vhost_front *front, int *changed)
+int front_fetch_config(struct vhost_front *front, int *changed)
 {
 	size_t bytes = VHOST_USER_CONFIG_HDR_BYTES + front->config_bytes;
 	union vhost_user_payload payload = {
@@ -221,7 +221,7 @@ static int learn_config(struct vhost_front *front)
 	if (!front_has(front, VHOST_USER_PROTOCOL_F_CONFIG_BIT))
 		return front_fail(front, -EPROTO,
 				  "it does not tell its config space (F_CONFIG)");
-	return fetch_config(front, &changed);
+	return front_fetch_config(front, &changed);
 }
 
 /* A reborn back-end must not read what was meant for the one before. */
@@ -325,6 +325,7 @@ int vhost_front_stop(struct vhost_front *front)
 			err = front_tell_status(front, 0);
 	}
 	front->started = false;
+	front->kept_config.set = false;
 	return err;
 }
 
@@ -344,7 +345,7 @@ int vhost_front_read_config(struct vhost_front *front)
 	if (!front->config_bytes)
 		return 0;
 	begin(front);
-	err = fetch_config(front, &changed);
+	err = front_fetch_config(front, &changed);
 	return err ? err : changed;
 }
 

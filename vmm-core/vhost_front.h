@@ -63,6 +63,15 @@ struct vhost_front {
 	/* Between vhost_front_start() and vhost_front_stop(). */
 	bool started;
 	uint64_t acked_features;
+	/*
+	 * A byte of config space that the driver has set (virtio-blk's
+	 * `writeback`), which a successor is to have too; set by the owner.
+	 */
+	struct {
+		bool set;
+		uint8_t value;
+		uint16_t offset;
+	} kept_config;
 
 	/* Private. */
 	bool attached_once;

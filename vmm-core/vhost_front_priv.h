@@ -45,6 +45,9 @@ int front_ask(struct vhost_front *front, enum vhost_user_request request,
 	      union vhost_user_payload *payload, size_t ask_bytes,
 	      size_t reply_min, size_t reply_max, int *fd);
 
+/* Fetch config space.  *changed: it is another than before.  0 or -errno. */
+int front_fetch_config(struct vhost_front *front, int *changed);
+
 /* Everything a back-end must know to serve.  fresh: the driver just started. */
 int front_replay(struct vhost_front *front, bool fresh);
 

@@ -4,7 +4,8 @@
  * same for the first one, when the driver starts, and for one that is born
  * while the driver runs.
  *
- *	tell_features -> tell_memory -> tell_inflight -> tell_ring each
+ *	tell_features -> tell_config -> tell_memory -> tell_inflight
+ *	-> tell_ring each
  *	-> enable_rings -> DRIVER_OK -> wake_rings
  *
  * "User addresses" are guest-physical addresses, so a back-end learns nothing
@@ -48,6 +49,18 @@ static int tell_features(struct vhost_front *front)
 		return err;
 	return front_tell_status(front,
 				 STATUS_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK);
+}
+
+/* What the driver had set, which SET_FEATURES may have set back. */
+static int tell_config(struct vhost_front *front)
+{
+	int changed;
+
+	if (!front->kept_config.set)
+		return 0;
+	vhost_front_write_config(front, front->kept_config.offset,
+				 &front->kept_config.value, 1);
+	return front_fetch_config(front, &changed);
 }
 
 static int tell_memory(struct vhost_front *front)
@@ -272,6 +285,8 @@ int front_replay(struct vhost_front *front, bool fresh)
 {
 	int err = tell_features(front);
 
+	if (!err)
+		err = tell_config(front);
 	if (!err)
 		err = tell_memory(front);
 	if (!err)

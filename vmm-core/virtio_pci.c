@@ -223,6 +223,11 @@ void virtio_pci_write_config(struct virtio_pci *dev, uint32_t offset,
 		return;
 	virtio_pci_check(dev, vhost_front_write_config(&dev->front, offset,
 						       data, len));
+	if (dev->virtio_id == VIRTIO_ID_BLOCK) {
+		dev->front.kept_config.set = true;
+		dev->front.kept_config.offset = (uint16_t)offset;
+		memcpy(&dev->front.kept_config.value, data, 1);
+	}
 	/* What it made of it is the back-end's to say. */
 	dev->config_stale = true;
 }

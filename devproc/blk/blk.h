@@ -37,13 +37,16 @@
 
 struct blk_image {
 	const struct blk_format *format;
-	uint64_t bytes;		/* multiple of block_bytes */
-	uint32_t block_bytes;	/* offsets and lengths of I/O: 512 or 4096 */
-	uint32_t memory_align;	/* addresses of buffers; 1: any will do */
+	uint64_t bytes;		/* multiple of block_bytes and io_align */
+	uint32_t block_bytes;	/* the guest's: its offsets and lengths */
 	uint32_t physical_bytes;	/* what the medium prefers */
+	/* The host's rules (O_DIRECT); powers of two, 1: any will do. */
+	uint32_t io_align;	/* of offsets and lengths in files */
+	uint32_t memory_align;	/* of addresses */
 	bool read_only;
 	bool discard;		/* DISCARD and WRITE_ZEROES are offered */
-	bool write_through;	/* the driver took no FLUSH: writes end stable */
+	bool write_through;	/* as agreed with the driver: writes end stable */
+	bool ignore_flush;	/* cache = unsafe */
 	char id[BLK_ID_BYTES];	/* padded with NULs */
 };
 
@@ -71,6 +74,15 @@ enum blk_op {
 
 struct blk_faults;	/* faults.c */
 
+/* What piece.c has to remember of the piece in flight. */
+struct blk_piece {
+	uint8_t *bounce;	/* the request's buffer; NULL: none */
+	size_t cut_bytes;	/* that io's last buffer was shortened by */
+	uint32_t skip;		/* the data's place in the bounce buffer */
+	uint32_t bytes;		/* of data in it */
+	bool reads_first;	/* the blocks that it writes a part of */
+};
+
 struct blk_request {
 	struct blk_request *next;	/* of whoever keeps it waiting */
 	struct vring *vring;
@@ -86,11 +98,9 @@ struct blk_request {
 	struct iovec *data;	/* into spans[]; of READ and WRITE */
 	uint16_t nr_data;
 
-	/* transfer.c's: the piece in flight. */
-	struct file_io io;
-	struct blk_extent extent;
-	uint8_t *bounce;	/* its bounce buffer; NULL: none */
-	size_t cut_bytes;	/* that io's last buffer was shortened by */
+	struct blk_extent extent;	/* the format's answer: transfer.c */
+	struct file_io io;	/* the piece in flight: piece.c */
+	struct blk_piece piece;
 	uint64_t format_data;	/* the format's, while it keeps the request */
 
 	uint8_t *status_byte;	/* in guest RAM; NULL: the chain has none */

@@ -18,8 +18,8 @@
 
 #include "devproc/blk/faults.h"
 #include "devproc/blk/file_io.h"
+#include "devproc/blk/piece.h"
 #include "devproc/blk/steps.h"
-#include "devproc/blk/transfer.h"
 #include "devproc/device.h"
 
 #define TAKE_MAX	256	/* of one queue, before others are looked at */
@@ -218,7 +218,7 @@ static bool pass(void)
 	completed = file_io_reap();
 	publish_all();
 	if (completed) {
-		transfer_retry();
+		piece_retry();
 		kick_starved();
 	}
 	todo = queues_with_work();

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "devproc/blk/blk.h"
+#include "devproc/blk/bounce.h"
 #include "ipc/inherit.h"
 #include "ipc/log.h"
 
@@ -93,7 +94,7 @@ static int find_size(uint64_t *bytes, uint32_t *physical_bytes)
 }
 
 /* Does O_DIRECT take 512 bytes here, or only 4096?  The bytes are not used. */
-static uint32_t probe_block_bytes(void)
+static uint32_t probe_io_align(void)
 {
 	static char buf[4096] __attribute__((aligned(4096)));
 
@@ -101,19 +102,45 @@ static uint32_t probe_block_bytes(void)
 		4096 : SECTOR_BYTES;
 }
 
+static bool is_power_of_two(uint32_t n)
+{
+	return n && !(n & (n - 1));
+}
+
+/* What O_DIRECT asks for here. */
 static void find_alignment(struct blk_image *image)
 {
 	struct statx stx;
 
 	if (statx(RES_FD, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-	    stx.stx_mask & STATX_DIOALIGN && stx.stx_dio_offset_align) {
-		image->block_bytes = stx.stx_dio_offset_align;
+	    stx.stx_mask & STATX_DIOALIGN &&
+	    is_power_of_two(stx.stx_dio_offset_align) &&
+	    is_power_of_two(stx.stx_dio_mem_align)) {
+		image->io_align = stx.stx_dio_offset_align;
 		image->memory_align = stx.stx_dio_mem_align;
 		return;
 	}
 	/* A file system that does not say: the strictest for addresses. */
-	image->block_bytes = probe_block_bytes();
+	image->io_align = probe_io_align();
 	image->memory_align = 4096;
+}
+
+/* The disk is whole blocks of the guest, and of the host's O_DIRECT. */
+static int find_capacity(struct blk_image *image, uint64_t bytes)
+{
+	uint32_t block = image->io_align > image->block_bytes ?
+		image->io_align : image->block_bytes;
+
+	image->bytes = bytes & ~(uint64_t)(block - 1);
+	if (image->bytes == 0) {
+		log_err("image is empty: it has %llu bytes, a disk has at least %u",
+			(unsigned long long)bytes, block);
+		return -EINVAL;
+	}
+	if (image->bytes != bytes)
+		log_warn("image: the last %llu bytes are less than a block of %u and left out",
+			 (unsigned long long)(bytes - image->bytes), block);
+	return 0;
 }
 
 int image_measure(const struct life_birth_blk *birth, struct blk_image *image)
@@ -124,26 +151,25 @@ int image_measure(const struct life_birth_blk *birth, struct blk_image *image)
 	if (ret)
 		return ret;
 	image->block_bytes = SECTOR_BYTES;
+	image->io_align = 1;
 	image->memory_align = 1;
 	if (birth->direct)
 		find_alignment(image);
-	if (image->block_bytes < SECTOR_BYTES)
-		image->block_bytes = SECTOR_BYTES;
-	if (image->physical_bytes < image->block_bytes ||
-	    image->physical_bytes > 1u << 20 ||
-	    image->physical_bytes & (image->physical_bytes - 1))
-		image->physical_bytes = image->block_bytes;
-
-	image->bytes = bytes & ~(uint64_t)(image->block_bytes - 1);
-	if (image->bytes == 0) {
-		log_err("image is empty: it has %llu bytes, a disk has at least %u",
-			(unsigned long long)bytes, image->block_bytes);
+	if (image->io_align > BOUNCE_BYTES) {
+		log_err("image: O_DIRECT takes blocks of %u bytes here; cache = writeback does without",
+			image->io_align);
 		return -EINVAL;
 	}
-	if (image->bytes != bytes)
-		log_warn("image: the last %llu bytes are less than a block of %u and left out",
-			 (unsigned long long)(bytes - image->bytes),
-			 image->block_bytes);
+	if (image->physical_bytes < image->io_align)
+		image->physical_bytes = image->io_align;
+	if (!is_power_of_two(image->physical_bytes) ||
+	    image->physical_bytes < image->block_bytes ||
+	    image->physical_bytes > 1u << 20)
+		image->physical_bytes = image->block_bytes;
+	ret = find_capacity(image, bytes);
+	if (ret)
+		return ret;
+	image->ignore_flush = birth->cache == LIFE_CACHE_UNSAFE;
 	image->read_only = birth->read_only;
 	image->discard = birth->discard && !birth->read_only;
 	memcpy(image->id, birth->serial,

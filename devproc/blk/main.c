@@ -27,6 +27,7 @@ _Static_assert(offsetof(struct virtio_blk_config, write_zeroes_may_unmap) ==
 
 static struct blk_image image;
 static uint16_t nr_queues;
+static bool write_cache;	/* what the guest finds, by cache = */
 
 static void blk_offer(uint64_t *features, uint16_t *queues)
 {
@@ -40,7 +41,30 @@ static void blk_offer(uint64_t *features, uint16_t *queues)
 
 static void blk_accept(uint64_t features)
 {
-	image.write_through = !(features >> VIRTIO_BLK_F_FLUSH & 1);
+	/*
+	 * virtio 1.2, 5.2.5.2 and 5.2.6.2: without FLUSH writes are stable
+	 * when they end, and `writeback` is 0.
+	 */
+	image.write_through = !write_cache ||
+			      !(features >> VIRTIO_BLK_F_FLUSH & 1);
+}
+
+static void blk_reset(void)
+{
+	image.write_through = !write_cache;
+}
+
+/*
+ * virtio 1.2, 5.2.5: the driver may write `writeback` and nothing else.  What
+ * was written before a switch to 0 is stable after the next write.
+ */
+static int blk_config_write(uint32_t offset, const uint8_t *data,
+			    uint32_t size)
+{
+	if (size != 1 || offset != offsetof(struct virtio_blk_config, wce))
+		return -EINVAL;
+	image.write_through = !*data;
+	return 0;
 }
 
 static void blk_config_read(uint8_t *space)
@@ -52,6 +76,7 @@ static void blk_config_read(uint8_t *space)
 		.blk_size = image.block_bytes,
 		.physical_block_exp = (uint8_t)__builtin_ctz(per_physical),
 		.min_io_size = (uint16_t)per_physical,
+		.wce = !image.write_through,
 		.num_queues = nr_queues,
 		.max_discard_sectors = BLK_DISCARD_MAX_SECTORS,
 		.max_discard_seg = 1,
@@ -68,8 +93,6 @@ static void blk_config_read(uint8_t *space)
 /* --- started by hand ------------------------------------------------------ */
 
 static const char *image_path;
-static bool page_cache;
-
 static int parse_queues(const char *value, uint16_t *queues)
 {
 	char *end;
@@ -82,6 +105,17 @@ static int parse_queues(const char *value, uint16_t *queues)
 		return -EINVAL;
 	*queues = (uint16_t)n;
 	return 0;
+}
+
+static int parse_cache(const char *value, uint8_t *cache)
+{
+	for (uint8_t i = 0; i < LIFE_NR_CACHES; i++) {
+		if (!strcmp(value, life_cache_names[i])) {
+			*cache = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
 }
 
 static int blk_option(struct life_birth *birth, const char *name,
@@ -105,10 +139,8 @@ static int blk_option(struct life_birth *birth, const char *name,
 		strcpy(blk->serial, value);
 		return 0;
 	}
-	if (!strcmp(name, "cache")) {
-		page_cache = !strcmp(value, "writeback");
-		return page_cache || !strcmp(value, "direct") ? 0 : -EINVAL;
-	}
+	if (!strcmp(name, "cache"))
+		return parse_cache(value, &blk->cache);
 	return -ENOENT;
 }
 
@@ -121,7 +153,7 @@ static int blk_acquire(struct life_birth *birth)
 		log_err("--blk-file=IMAGE is missing; see --help");
 		return -EINVAL;
 	}
-	blk->direct = !page_cache;
+	blk->direct = life_cache_is_direct(blk->cache);
 	blk->discard = 1;
 	if (blk->nr_queues == 0)
 		blk->nr_queues = 1;
@@ -138,9 +170,12 @@ static int blk_open(const struct life_birth *birth)
 	int ret = 0;
 
 	if (blk->nr_queues == 0 || blk->nr_queues > VHOST_MAX_QUEUES ||
-	    blk->nr_extra > LIFE_BLK_MAX_EXTRA)
+	    blk->nr_extra > LIFE_BLK_MAX_EXTRA || blk->cache >= LIFE_NR_CACHES)
 		return -EINVAL;
 	nr_queues = blk->nr_queues;
+	write_cache = blk->cache != LIFE_CACHE_WRITETHROUGH &&
+		      blk->cache != LIFE_CACHE_DIRECTSYNC;
+	image.write_through = !write_cache;
 	if (!image.bytes)
 		ret = image_measure(blk, &image);
 	image.format = &format_raw;
@@ -149,7 +184,7 @@ static int blk_open(const struct life_birth *birth)
 	if (!ret)
 		ret = file_io_open(blk->record, blk->nr_extra);
 	if (!ret && blk->record)
-		ret = record_open();
+		ret = record_open(&image);
 	if (!ret)
 		ret = vhost_open();
 	return ret;
@@ -159,12 +194,15 @@ static const struct vhost_ops blk_vhost_ops = {
 	.features = 1ull << VIRTIO_BLK_F_SEG_MAX |
 		    1ull << VIRTIO_BLK_F_BLK_SIZE |
 		    1ull << VIRTIO_BLK_F_FLUSH |
+		    1ull << VIRTIO_BLK_F_CONFIG_WCE |
 		    1ull << VIRTIO_BLK_F_TOPOLOGY |
 		    1ull << VIRTIO_BLK_F_MQ,
 	.config_bytes = CONFIG_BYTES,
 	.offer = blk_offer,
 	.accept = blk_accept,
+	.reset = blk_reset,
 	.config_read = blk_config_read,
+	.config_write = blk_config_write,
 	.queue_kick = engine_kick,
 	.queue_stop = engine_queue_stop,
 	.round_end = engine_round_end,
@@ -195,7 +233,8 @@ static const struct device_ops blk_ops = {
 	.help = "  --blk-file=IMAGE      a raw image or a block device; it is locked\n"
 		"  --read-only           for the guest, and for the host\n"
 		"  --num-queues=N        1 (default) to 32\n"
-		"  --cache=MODE          direct (default): O_DIRECT; writeback: page cache\n"
+		"  --cache=MODE          none (default), writeback, writethrough, directsync, unsafe:\n"
+		"                        as cache in bulkhead.conf(5)\n"
 		"  --serial=TEXT         up to 20 characters, the guest's /sys/block/vdX/serial\n",
 	/* vhost-user.rst, "vhost-user-block program conventions" */
 	.capabilities = "{ \"type\": \"block\", \"features\": [ \"read-only\", \"blk-file\" ] }",

@@ -31,10 +31,11 @@ static struct slot {
 
 static struct {
 	bool open;
+	bool no_flush;
 	uint64_t end;		/* where the next entry goes */
 } record;
 
-int record_open(void)
+int record_open(const struct blk_image *image)
 {
 	off_t end = lseek(RES2_FD, 0, SEEK_END);
 
@@ -45,6 +46,7 @@ int record_open(void)
 	/* A process before us may have died with half an entry written. */
 	record.end = ((uint64_t)end + RECORD_ALIGN - 1) &
 		     ~(uint64_t)(RECORD_ALIGN - 1);
+	record.no_flush = image->ignore_flush;
 	record.open = true;
 	return 0;
 }
@@ -63,9 +65,11 @@ static enum record_op op_of(const struct blk_request *req)
 	}
 }
 
+/* A flush that does nothing (cache = unsafe) covers nothing. */
 static bool is_wanted(const struct blk_request *req)
 {
-	return record.open && req->op != BLK_OP_READ;
+	return record.open && req->op != BLK_OP_READ &&
+	       !(req->op == BLK_OP_FLUSH && record.no_flush);
 }
 
 void record_begin(struct blk_request *req)

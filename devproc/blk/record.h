@@ -9,7 +9,7 @@
 #include "devproc/blk/blk.h"
 
 /* Before confinement: entries go to the end of RES2_FD.  0 or -errno. */
-int record_open(void);
+int record_open(const struct blk_image *image);
 
 /*
  * The request goes to the image as it is now: remember what it is, if there is

@@ -152,7 +152,8 @@ int request_parse(struct blk_request *req, const struct blk_image *image)
 {
 	struct virtio_blk_outhdr hdr;
 
-	req->bounce = NULL;
+	req->piece.bounce = NULL;
+	req->piece.cut_bytes = 0;
 	req->read_bytes = 0;
 	req->status_byte = find_status_byte(&req->chain);
 	/* Without a place for the answer there is nothing to be asked. */
@@ -204,7 +205,7 @@ bool request_aligned(const struct blk_request *req,
 	for (unsigned int i = 0; i < req->nr_data; i++) {
 		bits |= (uintptr_t)req->data[i].iov_base &
 			(image->memory_align - 1);
-		bits |= req->data[i].iov_len & (image->block_bytes - 1);
+		bits |= req->data[i].iov_len & (image->io_align - 1);
 	}
 	return bits == 0;
 }

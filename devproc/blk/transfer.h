@@ -15,7 +15,10 @@ void transfer_init(const struct blk_image *image);
 /* Do what is left of req; steps_transferred() follows, maybe at once. */
 void transfer_begin(struct blk_request *req);
 
-/* Something has completed: those who lacked a bounce buffer may have one. */
-void transfer_retry(void);
+/*
+ * piece.c: a piece has ended.  result: bytes of guest data that are through,
+ * 0 of an operation without data; -errno.
+ */
+void transfer_moved(struct blk_request *req, int result);
 
 #endif

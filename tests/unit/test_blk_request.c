@@ -23,7 +23,7 @@ static uint8_t status;
 static void set_up(void)
 {
 	image = (struct blk_image) {
-		.bytes = DISK_BYTES, .block_bytes = 512, .memory_align = 512,
+		.bytes = DISK_BYTES, .block_bytes = 512, .memory_align = 512, .io_align = 512,
 		.physical_bytes = 4096, .discard = true,
 		.id = "0123456789abcdefghij",
 	};

@@ -115,7 +115,7 @@ START_TEST(every_key_arrives)
 	ck_assert_uint_eq(cfg->nr_devices, 5);
 	ck_assert_str_eq(cfg->device[0].image.path, path_in_dir("a.img"));
 	ck_assert(cfg->device[0].read_only && cfg->device[0].discard);
-	ck_assert_int_eq(cfg->device[0].cache, CONFIG_CACHE_WRITEBACK);
+	ck_assert_int_eq(cfg->device[0].cache, LIFE_CACHE_WRITEBACK);
 	ck_assert_uint_eq(cfg->device[0].nr_queues, 3);
 	ck_assert_str_eq(cfg->device[0].serial, "S-1");
 	ck_assert_int_eq(cfg->device[1].role, LIFE_ROLE_SERIAL);

@@ -785,6 +785,29 @@ START_TEST(a_successor_is_told_all)
 }
 END_TEST
 
+/* virtio-blk's `writeback`, also if it was written while nobody was there. */
+START_TEST(a_successor_has_the_write_cache_as_the_driver_set_it)
+{
+	uint64_t at = drv.bar + drv.device + 32;
+
+	run_driver();
+	if (_i == 0)
+		store(at, 1, 1);
+	shutdown(fake.sock, SHUT_RDWR);
+	main_loop();
+	if (_i == 1)
+		store(at, 1, 1);
+	succeed(false);
+	ck_assert_uint_eq(heir_was_asked(VHOST_USER_SET_CONFIG), 1);
+	ck_assert_uint_eq(load(at, 1), 1);
+	/* A driver that starts anew has set nothing. */
+	set(VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	run_driver();
+	ck_assert_uint_eq(heir_was_asked(VHOST_USER_SET_CONFIG), 1);
+	fake_backend_end(&heir);
+}
+END_TEST
+
 /* What the driver does between two processes is told to the second. */
 START_TEST(a_driver_may_start_between_two_processes)
 {
@@ -1047,6 +1070,7 @@ static Suite *suite(void)
 	tcase_add_test(back, a_wrong_answer_fails_the_device);
 	tcase_add_loop_test(back, a_successor_is_told_all, 0, 2);
 	tcase_add_test(back, a_driver_may_start_between_two_processes);
+	tcase_add_loop_test(back, a_successor_has_the_write_cache_as_the_driver_set_it, 0, 2);
 	tcase_add_test(back, a_successor_may_need_a_reset);
 	tcase_add_test(back, a_device_that_was_given_up_may_come_back);
 	tcase_add_test(back, a_hung_back_end_stalls_one_vcpu_for_a_while);

@@ -94,6 +94,15 @@ void front_get_config(struct front *front, void *config, uint32_t size)
 	memcpy(config, msg.data, size);
 }
 
+void front_set_config(struct front *front, uint32_t offset, uint8_t value)
+{
+	struct vhost_user_config msg = { .offset = offset, .size = 1 };
+
+	msg.data[0] = value;
+	send_message(front, VHOST_USER_SET_CONFIG, &msg,
+		     VHOST_USER_CONFIG_HDR_BYTES + 1, NULL, 0);
+}
+
 static void set_state(struct front_queue *queue,
 		      enum vhost_user_request request, uint32_t num)
 {

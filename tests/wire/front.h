@@ -119,6 +119,7 @@ void front_set_u64(struct front *front, enum vhost_user_request request,
 		   uint64_t value);
 uint64_t front_get_u64(struct front *front, enum vhost_user_request request);
 void front_get_config(struct front *front, void *config, uint32_t size);
+void front_set_config(struct front *front, uint32_t offset, uint8_t value);
 
 /* --- memory --------------------------------------------------------------- */
 

@@ -134,7 +134,7 @@ static const struct {
 	{ { SOCKET, IMAGE, "--num-queues=0" }, 2, "--num-queues=0" },
 	{ { SOCKET, IMAGE, "--num-queues=33" }, 2, "--num-queues=33" },
 	{ { SOCKET, IMAGE, "--num-queues=-1" }, 2, "--num-queues=-1" },
-	{ { SOCKET, IMAGE, "--cache=none" }, 2, "--cache=none" },
+	{ { SOCKET, IMAGE, "--cache=direct" }, 2, "--cache=direct" },
 	{ { SOCKET, IMAGE, "--read-only=yes" }, 2, "--read-only=yes" },
 	{ { SOCKET, IMAGE, "--serial=longer than twenty characters" }, 2,
 	  "--serial" },
