@@ -7,6 +7,8 @@
  *        |                       +--stop, kill----+--> STOPPING
  *        +-------------------- burial, from any state
  *
+ *     UNBORN --child_take_over()--> READY: another one's process, which was it
+ *
  * A buried child is UNBORN again, and may be spawned again: all that a
  * process needs is in struct device, struct child and struct vm.
  */
@@ -48,6 +50,7 @@ static const char *const state_name[CHILD_NR_STATES] = {
 
 static const bool may_follow[CHILD_NR_STATES][CHILD_NR_STATES] = {
 	[CHILD_UNBORN][CHILD_BORN] = true,
+	[CHILD_UNBORN][CHILD_READY] = true,	/* a spare takes over */
 	[CHILD_BORN][CHILD_READY] = true,
 	[CHILD_BORN][CHILD_STOPPING] = true,
 	[CHILD_READY][CHILD_STOPPING] = true,
@@ -87,7 +90,7 @@ int child_set_ready(struct child *child)
 	return set_state(child, CHILD_READY);
 }
 
-struct device *device_of(struct child *child)
+struct device *device_of(const struct child *child)
 {
 	if (child->role == LIFE_ROLE_CORE)
 		return NULL;
@@ -102,6 +105,7 @@ void child_init(struct child *child, struct vm *vm, enum life_role role,
 	child->role = role;
 	child->name = name;
 	child->index = index;
+	child->uid_index = index;
 	child->stats_fd = child->fault_fd = -1;
 	child->life_fd = child->log_fd = -1;
 	child->birth.pid = -1;
@@ -165,13 +169,14 @@ static void make_title(const struct child *child, char *title, size_t len)
 	if (child->role == LIFE_ROLE_CORE)
 		snprintf(title, len, "bulkhead: %s [core]", vm);
 	else
-		snprintf(title, len, "bulkhead: %s/%s [%s]", vm, child->name,
-			 role_name(child->role));
+		snprintf(title, len, "bulkhead: %s/%s [%s%s", vm, child->name,
+			 role_name(child->role),
+			 child->spare ? LIFE_SPARE_MARK : LIFE_SERVING_MARK);
 }
 
 static void set_ids(const struct child *child, struct birth_spec *spec)
 {
-	uid_t own = birth_uid(getpid(), child->index);
+	uid_t own = birth_uid(getpid(), child->uid_index);
 
 	spec->host_uid = child->vm->own_ids ? own : geteuid();
 	spec->host_gid = child->vm->own_ids ? own : getegid();
@@ -203,24 +208,31 @@ static void describe_blk(const struct device *dev, struct life_birth_blk *blk)
 		 dev->cfg->serial ? dev->cfg->serial : dev->cfg->name);
 }
 
-static int send_birth(struct child *child)
+void child_describe(const struct child *child, struct life_birth *birth)
 {
 	const struct vm *vm = child->vm;
 	const struct device *dev = device_of(child);
-	struct life_birth birth = {
-		.version = LIFE_VERSION,
-		.role = child->role,
-		.log_level = vm->log_level,
-	};
 
-	snprintf(birth.vm, sizeof(birth.vm), "%s", vm->cfg->name);
-	snprintf(birth.device, sizeof(birth.device), "%s", child->name);
+	memset(birth, 0, sizeof(*birth));
+	birth->version = LIFE_VERSION;
+	birth->role = child->role;
+	birth->log_level = vm->log_level;
+	birth->spare = child->spare;
+	snprintf(birth->vm, sizeof(birth->vm), "%s", vm->cfg->name);
+	snprintf(birth->device, sizeof(birth->device), "%s", child->name);
 	if (child->role == LIFE_ROLE_CORE)
-		describe_core(vm, &birth.u.core);
+		describe_core(vm, &birth->u.core);
 	else if (child->role == LIFE_ROLE_BLK)
-		describe_blk(dev, &birth.u.blk);
+		describe_blk(dev, &birth->u.blk);
 	else if (child->role != LIFE_ROLE_RNG)
-		birth.u.chardev.backend = dev->cfg->connect.kind;
+		birth->u.chardev.backend = dev->cfg->connect.kind;
+}
+
+static int send_birth(const struct child *child)
+{
+	struct life_birth birth;
+
+	child_describe(child, &birth);
 	return life_send(child->life_fd, LIFE_BIRTH, &birth, NULL, 0, SEND_MS);
 }
 
@@ -431,6 +443,50 @@ int child_spawn(struct child *child, int link_fd, char why[VM_WHY_MAX])
 	return ret;
 }
 
+/* Nobody's process any more: it has another owner, or none. */
+static void let_go(struct child *child)
+{
+	child->birth.pid = -1;
+	child->birth.pidfd = child->birth.stage_fd = -1;
+	child->life_fd = child->log_fd = -1;
+	set_state(child, CHILD_UNBORN);
+}
+
+static void move_process(struct child *to, struct child *from)
+{
+	unsigned int uid_index = to->uid_index;
+	unsigned int births = to->births + 1;
+
+	to->birth = from->birth;
+	to->life_fd = from->life_fd;
+	to->log_fd = from->log_fd;
+	to->log = from->log;
+	to->killed_by_us = false;
+	to->last_words[0] = '\0';
+	to->births = births;
+	/* It serves from now on; that is its age. */
+	to->born_ms = fdmsg_now_ms();
+	to->uid_index = from->uid_index;
+	from->uid_index = uid_index;
+	set_state(to, CHILD_READY);
+	let_go(from);
+}
+
+int child_take_over(struct child *child, struct child *spare)
+{
+	int loop_fd = child->vm->loop_fd;
+
+	loop_remove(loop_fd, &spare->death);
+	loop_remove(loop_fd, &spare->life);
+	loop_remove(loop_fd, &spare->log_pipe);
+	move_process(child, spare);
+	if (watch_child(child) == 0)
+		return 0;
+	/* No room in the loop: whom nobody watches may not live. */
+	forget_birth(child);
+	return -ENOSPC;
+}
+
 int child_wait_exec(struct child *child, char why[VM_WHY_MAX])
 {
 	int ret = birth_wait_exec(&child->birth, BIRTH_MS);
@@ -475,5 +531,7 @@ void child_fini(struct child *child)
 {
 	if (child_alive(child))
 		forget_birth(child);
-	close_fd(&child->stats_fd);
+	/* A spare writes to the page of its device's process. */
+	if (!child->spare)
+		close_fd(&child->stats_fd);
 }

@@ -20,6 +20,15 @@ void child_init(struct child *child, struct vm *vm, enum life_role role,
  */
 int child_spawn(struct child *child, int link_fd, char why[VM_WHY_MAX]);
 
+/* Its first message, as it would be sent now. */
+void child_describe(const struct child *child, struct life_birth *birth);
+
+/*
+ * The process of spare, which is READY, becomes child's, which has none.
+ * Return: 0; -errno, and then neither has one.
+ */
+int child_take_over(struct child *child, struct child *spare);
+
 /* Return: 0, or -errno with a line in why; the child is buried then. */
 int child_wait_exec(struct child *child, char why[VM_WHY_MAX]);
 

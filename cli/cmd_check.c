@@ -56,9 +56,9 @@ static void print_vm(const struct config *cfg)
 	       cfg->on_reboot == CONFIG_REBOOT_RESTART ? "restart" : "stop",
 	       cfg->on_panic == CONFIG_PANIC_REPORT ? "report" : "stop",
 	       cfg->stop_timeout_ms);
-	printf("vm: on_crash %s, max_restarts %u, heartbeat %ums\n",
+	printf("vm: on_crash %s, max_restarts %u, heartbeat %ums, spare %s\n",
 	       config_on_crash_name(cfg->on_crash), cfg->max_restarts,
-	       cfg->heartbeat_ms);
+	       cfg->heartbeat_ms, cfg->spare ? "yes" : "no");
 }
 
 static void print_devices(const struct config *cfg)

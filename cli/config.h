@@ -81,6 +81,7 @@ struct config {
 	int on_crash;			/* enum config_on_crash */
 	uint32_t max_restarts;		/* of a device within a minute */
 	uint32_t heartbeat_ms;		/* 0: none */
+	bool spare;			/* a process in waiting for each device */
 	uint32_t stop_timeout_ms;
 	struct config_path kernel;
 	struct config_path initrd;

@@ -26,6 +26,7 @@ static const struct config_key keys[] = {
 	  VM(max_restarts) },
 	{ CONFIG_KIND_VM, "heartbeat", config_parse_heartbeat,
 	  VM(heartbeat_ms) },
+	{ CONFIG_KIND_VM, "spare", config_parse_bool, VM(spare) },
 	{ CONFIG_KIND_VM, "huge_pages", config_parse_bool, VM(huge_pages) },
 	{ CONFIG_KIND_VM, "stop_timeout", config_parse_ms,
 	  VM(stop_timeout_ms) },

@@ -43,6 +43,8 @@ static json_t *describe_child(struct child *child)
 	const struct device *dev = device_of(child);
 	const char *state = dev ? rebirth_state_name(dev) : NULL;
 
+	if (child->spare)
+		state = "spare";
 	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:i, s:s}", "role",
 			 role_name(child->role), "device", child->name, "state",
 			 state ? state : child_state_name(child->state), "pid",
@@ -83,6 +85,9 @@ static json_t *describe_processes(struct vm *vm)
 		json_array_append_new(list, dev->cfg->socket.path ?
 						    describe_foreign(dev) :
 						    describe_child(&dev->child));
+		if (child_alive(&dev->waiting))
+			json_array_append_new(list,
+					      describe_child(&dev->waiting));
 	}
 	return list;
 }

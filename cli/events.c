@@ -162,6 +162,11 @@ static void escape_typed(struct child *child)
 
 static void take_message(struct child *child, const struct life_msg *msg)
 {
+	if (child->spare && msg->type != LIFE_READY &&
+	    msg->type != LIFE_FAILED) {
+		misbehaved(child, "a spare spoke out of turn");
+		return;
+	}
 	switch (msg->type) {
 	case LIFE_READY:
 		if (child->state == CHILD_STOPPING)

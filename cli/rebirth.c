@@ -228,9 +228,14 @@ static void be_born(struct device *dev)
 		find_foreign(dev);
 		return;
 	}
-	ret = link_make(dev, 0, &dev->rebirth.core_fd, &device_fd, why);
 	set_state(dev, REBIRTH_UNDER_WAY, fdmsg_now_ms() + READY_MS);
 	dev->rebirth.link++;
+	if (spare_adopt(dev)) {
+		hand_over(dev);
+		chardev_end_attach(dev);
+		return;
+	}
+	ret = link_make(dev, 0, &dev->rebirth.core_fd, &device_fd, why);
 	if (!ret) {
 		ret = child_spawn(&dev->child, device_fd, why);
 		close(device_fd);
@@ -319,6 +324,14 @@ bool rebirth_of_foreign(struct device *dev, const char *text, bool in_flight)
 	return true;
 }
 
+/* All devices of a role run one program. */
+static void renew_spares(struct vm *vm, enum life_role role)
+{
+	for (unsigned int i = 0; i < vm->nr_devices; i++)
+		if (vm->device[i].cfg->role == role)
+			spare_renew(&vm->device[i]);
+}
+
 int rebirth_exchange(struct device *dev, char *why)
 {
 	struct vm *vm = dev->child.vm;
@@ -338,6 +351,7 @@ int rebirth_exchange(struct device *dev, char *why)
 		return fd;
 	close(vm->exe_fd[dev->cfg->role]);
 	vm->exe_fd[dev->cfg->role] = fd;
+	renew_spares(vm, dev->cfg->role);
 	dev->rebirth.nr_window = 0;
 	dev->rebirth.nr_fast = 0;
 	if (dev->rebirth.state == REBIRTH_GIVEN_UP) {

@@ -43,6 +43,7 @@ void resources_init(struct vm *vm)
 		end_init(&dev->end);
 		child_init(&dev->child, vm, dev->cfg->role, dev->cfg->name,
 			   i + 1);
+		spare_init(dev);
 	}
 }
 

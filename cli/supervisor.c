@@ -82,6 +82,12 @@ struct child *vm_next_child(struct vm *vm, struct child *after)
 
 	if (!after)
 		return &vm->core;
+	if (after != &vm->core && !after->spare) {
+		struct device *dev = device_of(after);
+
+		if (child_alive(&dev->waiting))
+			return &dev->waiting;
+	}
 	for (; next < vm->nr_devices; next++)
 		if (!vm->device[next].cfg->socket.path)
 			return &vm->device[next].child;
@@ -188,6 +194,10 @@ void vm_child_ready(struct child *child)
 {
 	struct vm *vm = child->vm;
 
+	if (child->spare) {
+		spare_ready(device_of(child));
+		return;
+	}
 	if (vm->state != VM_STARTING) {
 		if (child != &vm->core)
 			rebirth_ready(device_of(child));
@@ -207,11 +217,13 @@ void vm_child_ready(struct child *child)
 
 void vm_guest_started(struct vm *vm)
 {
-	if (vm->state == VM_STARTING && set_state(vm, VM_RUNNING, 0))
-		log_info("running: vCPUs %u, memory %llu MiB, devices %u; started in %lld ms",
-			 vm->cfg->nr_cpus,
-			 (unsigned long long)vm->cfg->memory_bytes >> 20,
-			 vm->nr_devices, fdmsg_now_ms() - vm->booted_ms);
+	if (vm->state != VM_STARTING || !set_state(vm, VM_RUNNING, 0))
+		return;
+	spare_begin(vm);
+	log_info("running: vCPUs %u, memory %llu MiB, devices %u; started in %lld ms",
+		 vm->cfg->nr_cpus,
+		 (unsigned long long)vm->cfg->memory_bytes >> 20,
+		 vm->nr_devices, fdmsg_now_ms() - vm->booted_ms);
 }
 
 /* --- the end ---------------------------------------------------------------------- */
@@ -244,6 +256,7 @@ static bool enter_ending(struct vm *vm, int status, int deadline_ms)
 		return false;
 	vm->status = status;
 	rebirth_cancel(vm);
+	spare_end(vm);
 	return true;
 }
 
@@ -361,6 +374,10 @@ void vm_child_died(struct child *child, const char *how, const siginfo_t *info)
 	long long age_ms = fdmsg_now_ms() - child->born_ms;
 	const char *words = child->last_words;
 
+	if (child->spare) {
+		spare_died(device_of(child), how);
+		return;
+	}
 	if (child != &vm->core && rebirth_of_dead(device_of(child), how, info))
 		return;
 	if (!death_is_news(child, info))
@@ -407,6 +424,8 @@ static int time_left_ms(const struct vm *vm)
 	long long left = earlier(control_deadline_ms(vm->control),
 				 earlier(vm->deadline_ms, rebirth_due_ms(vm)));
 
+	left = earlier(left, spare_due_ms(vm));
+
 	if (!left)
 		return -1;
 	left -= fdmsg_now_ms();
@@ -425,6 +444,7 @@ static void live(struct vm *vm)
 		if (vm->deadline_ms && fdmsg_now_ms() >= vm->deadline_ms)
 			deadline_passed(vm);
 		rebirth_expire(vm);
+		spare_expire(vm);
 		control_expire(vm->control);
 	}
 	resources_drop_memory(vm);

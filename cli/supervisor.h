@@ -17,6 +17,7 @@
 #include "cli/config.h"
 #include "cli/loop.h"
 #include "cli/rebirth.h"
+#include "cli/spare.h"
 #include "ipc/fault.h"
 #include "ipc/life.h"
 #include "ipc/log.h"
@@ -59,7 +60,9 @@ struct child {
 	struct vm *vm;
 	enum life_role role;
 	const char *name;	/* "core", "vda" */
-	unsigned int index;	/* of its uid: core 0, device n: n + 1 */
+	unsigned int index;	/* core 0, device n: n + 1 */
+	unsigned int uid_index;	/* of its uid: birth_uid() */
+	bool spare;		/* it waits to take over, see spare.h */
 	enum child_state state;
 	struct birth_child birth;
 	long long born_ms;
@@ -103,6 +106,8 @@ struct device {
 	int inflight_fd;	/* -1: none */
 	struct rebirth rebirth;
 	struct child child;	/* unborn for ever if the back-end is foreign */
+	struct spare spare;
+	struct child waiting;	/* the spare's process */
 };
 
 enum vm_state {
@@ -185,10 +190,10 @@ void vm_child_died(struct child *child, const char *how, const siginfo_t *info);
 
 const char *vm_state_name(enum vm_state state);
 
-/* Visit core, then every device that has a process of its own. */
+/* Visit core, then every device that has a process of its own, and its spare. */
 struct child *vm_next_child(struct vm *vm, struct child *after);
 
-struct device *device_of(struct child *child);	/* NULL for the core */
+struct device *device_of(const struct child *child);	/* NULL for the core */
 
 /* --- events.c: what children say -------------------------------------------- */
 

@@ -46,10 +46,36 @@ static void map_stats(bool supervised)
 		die(1, "statistics page on fd %d: %s", STATS_FD,
 		    strerror(errno));
 	device_stats->magic = STATS_MAGIC;
+}
+
+/* From now on the page is this process's to write, as it serves. */
+static void begin_to_count(void)
+{
 	stats_add(&device_stats->births, 1);
 	/* What the process before had in flight is not: it is done again. */
 	for (unsigned int i = 0; i < STATS_MAX_QUEUES; i++)
 		device_stats->queue[i].in_flight = 0;
+}
+
+/* argv[0], which ps shows, no longer says that this is a spare. */
+static void retitle(char *title)
+{
+	char *mark = strstr(title, LIFE_SPARE_MARK);
+
+	if (!mark)
+		return;
+	memset(mark, 0, strlen(LIFE_SPARE_MARK));
+	strcpy(mark, LIFE_SERVING_MARK);
+}
+
+/*
+ * A spare has done all that takes time, and knows nothing yet of guest, image
+ * or core.  The process that serves writes to the same statistics page.
+ */
+static void wait_for_adoption(char **argv)
+{
+	life_link_adoption();
+	retitle(argv[0]);
 }
 
 /*
@@ -125,6 +151,9 @@ int device_main(const struct device_ops *ops, int argc, char **argv)
 	confine_speculation();
 	confine_self(ops->policy, &device_stats->last_word);
 
+	if (supervised && birth.spare)
+		wait_for_adoption(argv);
+	begin_to_count();
 	ret = ops->start(&birth);
 	if (!ret)
 		ret = life_link_start(ops);

@@ -4,6 +4,10 @@
  *
  *	birth -> name -> open -> confine_self() -> start -> READY -> loop
  *
+ * of a spare, which waits to take another one's place:
+ *
+ *	birth -> name -> open -> confine_self() -> READY -> ADOPT -> start -> loop
+ *
  * A device's main.c is one call of device_main() with its ops.  Virtio
  * devices add struct vhost_ops (vhost_device.h) and call vhost_start() from
  * ops->start; the serial port puts its register channel in the loop there.
@@ -42,7 +46,8 @@ struct device_ops {
 
 	/*
 	 * Before confinement: what takes system calls that the policy does
-	 * not have.  Nothing from guest, image or peer is looked at here.
+	 * not have.  Nothing from guest, image or peer is looked at here, nor
+	 * anything that may change before start(): a spare waits between.
 	 */
 	int (*open)(const struct life_birth *birth);
 	/* After confinement: look at the resource, put LINK_FD in the loop. */

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LIFE_FD, the device's side: birth, pings, stop.  Every device; C3 and C7. */
+/* LIFE_FD, the device's side: birth, adoption, pings, stop.  Every device; C3 and C7. */
 #include "devproc/life_link.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "devproc/loop.h"
+#include "ipc/fdmsg.h"
 
 #define BIRTH_TIMEOUT_MS	5000
 #define TELL_TIMEOUT_MS		200
 
 static const struct device_ops *ops;
 static bool has_supervisor;
+static bool is_ready;		/* READY was said: a spare */
 
 void life_link_birth(const struct device_ops *device_ops,
 		     struct life_birth *birth)
@@ -34,12 +37,46 @@ void life_link_birth(const struct device_ops *device_ops,
 	has_supervisor = true;
 }
 
+static void answer_ping(const struct life_msg *msg)
+{
+	(void)life_send(LIFE_FD, LIFE_PONG, &msg->u.ping, NULL, 0,
+			TELL_TIMEOUT_MS);
+}
+
+static int say_ready(void)
+{
+	is_ready = true;
+	return life_send(LIFE_FD, LIFE_READY, NULL, NULL, 0, TELL_TIMEOUT_MS);
+}
+
+void life_link_adoption(void)
+{
+	struct life_msg msg;
+	int ret;
+
+	if (say_ready())
+		syscall(SYS_exit_group, 1);
+	for (;;) {
+		ret = life_recv(LIFE_FD, LIFE_SIDE_CHILD, &msg, -1);
+		if (ret > 0 && msg.type == LIFE_ADOPT)
+			return;
+		if (ret > 0 && msg.type == LIFE_PING) {
+			answer_ping(&msg);
+			continue;
+		}
+		if (ret > 0)
+			fdmsg_close_all(msg.fds, msg.nr_fds);
+		/* Not exit(), see device_main(). */
+		syscall(SYS_exit_group,
+			ret < 0 || (ret > 0 && msg.type != LIFE_STOP));
+	}
+}
+
 static void on_message(const struct life_msg *msg)
 {
 	switch (msg->type) {
 	case LIFE_PING:
-		(void)life_send(LIFE_FD, LIFE_PONG, &msg->u.ping, NULL, 0,
-				TELL_TIMEOUT_MS);
+		answer_ping(msg);
 		break;
 	case LIFE_STOP:
 		ops->stop();
@@ -87,9 +124,7 @@ int life_link_start(const struct device_ops *device_ops)
 	if (!has_supervisor)
 		return 0;
 	ret = loop_add(&source, LIFE_FD, EPOLLIN);
-	if (ret)
-		return ret;
-	return life_send(LIFE_FD, LIFE_READY, NULL, NULL, 0, TELL_TIMEOUT_MS);
+	return ret || is_ready ? ret : say_ready();
 }
 
 void life_link_tell(enum life_type type)

@@ -11,7 +11,13 @@
  */
 void life_link_birth(const struct device_ops *ops, struct life_birth *birth);
 
-/* Serve LIFE_FD in the loop and say READY.  Return: 0 or -errno. */
+/*
+ * A spare's wait: say READY, return once it is to serve.  Ends the process if
+ * the supervisor has no more use for it.
+ */
+void life_link_adoption(void);
+
+/* Serve LIFE_FD in the loop and say READY, if that was not said.  Return: 0 or -errno. */
 int life_link_start(const struct device_ops *ops);
 
 /* One message without payload, or last words.  No-op without supervisor. */

@@ -35,6 +35,8 @@ enum life_type {
 	LIFE_BIRTH = 1,		/* struct life_birth: first message of all */
 	LIFE_PING,		/* struct life_ping: answer with PONG */
 	LIFE_STOP,		/* no payload: finish what is in hand, exit 0 */
+	/* supervisor -> spare */
+	LIFE_ADOPT,		/* no payload: serve the device from now on */
 	/* supervisor -> serial, console */
 	LIFE_ATTACH,		/* no payload, 1 fd: peer of a socket backend */
 	/* supervisor -> core */
@@ -127,7 +129,7 @@ struct life_birth {
 	char vm[LIFE_VM_NAME_MAX];
 	char device[LIFE_DEVICE_NAME_MAX];	/* "vda"; "core" for the core */
 	uint32_t log_level;	/* enum log_level */
-	uint32_t pad;
+	uint32_t spare;		/* 1: READY, but wait for ADOPT before serving */
 	union {
 		struct life_birth_blk blk;
 		struct life_birth_chardev chardev;
@@ -178,6 +180,10 @@ _Static_assert(sizeof(struct life_core_event) == 272, "life_core_event");
 
 /* Largest datagram on the channel, header included. */
 #define LIFE_MSG_MAX	(sizeof(struct life_hdr) + sizeof(struct life_birth))
+
+/* How the title of a spare ends; that of a device ends with its second half. */
+#define LIFE_SPARE_MARK		" spare]"
+#define LIFE_SERVING_MARK	"]"
 
 /* "blk": as users, logs and ps have it. */
 const char *life_role_name(enum life_role role);

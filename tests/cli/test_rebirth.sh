@@ -89,6 +89,58 @@ kill -KILL "$(process rng)"
 ended 5 && says 'rng \[rng\]: killed by SIGKILL, .*; stopping the VM' && nothing_left
 report "on_crash = stop"
 
+# --- spares ---
+# spare_of ROLE: its process, once it is READY, or status 1
+spare_of() {
+	local tries=0 pid
+	while [ "$tries" -lt 250 ]; do
+		pid=$(process "$1 spare")
+		if [ -n "$pid" ] && [ "$pid" != "${2:-}" ] &&
+			"$bulkhead" ps "$vm" | grep -Eq " $1 +spare +$pid "; then
+			echo "$pid"
+			return
+		fi
+		tries=$((tries + 1))
+		sleep 0.02
+	done
+	echo "# $1: no spare" >&2
+	return 1
+}
+
+start_vm --set vm.spare=yes --set vm.heartbeat=300ms
+! "$bulkhead" ps "$vm" | grep -q ' spare ' &&
+	for role in blk serial console rng; do spare_of "$role" >/dev/null || break; done
+report "each device has a spare, soon after the guest's start"
+! "$bulkhead" ps "$vm" --jail | grep -q NOT &&
+	[ "$("$bulkhead" ps --json "$vm" | jq '[.[].processes[] | select(.uid != 0) | .uid] | (unique | length) as $n | $n == length or $n == 1')" = true ]
+report "in a jail, with a uid of its own if the VM's processes have that"
+for role in blk serial console rng; do
+	heir=$(spare_of "$role")
+	old=$(process "$role")
+	kill -KILL "$old"
+	comes_again "$role" "$old" && [ "$(process "$role")" = "$heir" ]
+	report "$role: killed, its spare takes over"
+	next=$(spare_of "$role" "$heir")
+	kill -KILL "$next"
+	says "\[$role\]: its spare: killed by SIGKILL"
+	report "$role: a spare that dies is reported, and the guest runs on"
+done
+old=$(process blk)
+heir=$(spare_of blk)
+"$bulkhead" device "$vm" restart vda >/dev/null && comes_again blk "$old" &&
+	[ "$(process blk)" != "$heir" ] && ! [ -d "/proc/$heir" ]
+report "an exchange wants the program as it is now: the spare goes too"
+heir=$(spare_of blk)
+old=$(process blk)
+kill -STOP "$heir"
+kill -KILL "$old"
+comes_again blk "$old" && says "process $heir does not answer its heartbeat|its spare"
+comes_again blk "$heir"
+report "a spare that hangs is found out when it is needed"
+"$bulkhead" kill "$vm" >/dev/null
+ended 7 && nothing_left
+report "spares end with the VM"
+
 # --- a back-end of somebody else ---
 backend() {
 	rm -f "$scratch/v.sock"

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ipc/life.h"
 #include "tests/guest/harness.h"
 
 #define DISK_BYTES	(1 << 20)
@@ -156,31 +157,40 @@ void storm_vm_start(struct storm_vm *vm, const char *more)
 	tap_bail_out("the guest does not start its storm");
 }
 
+/* The first line of a file of /proc, without its newline; "": none. */
+static void first_line(const char *path, char *line, size_t size)
+{
+	FILE *file = fopen(path, "r");
+
+	if (!file || !fgets(line, (int)size, file))
+		line[0] = '\0';
+	if (file)
+		fclose(file);
+	line[strcspn(line, "\n")] = '\0';
+}
+
+static bool is_spare(long pid)
+{
+	char path[64], title[128];
+
+	snprintf(path, sizeof(path), "/proc/%ld/cmdline", pid);
+	first_line(path, title, sizeof(title));
+	return strstr(title, LIFE_SPARE_MARK) != NULL;
+}
+
 pid_t storm_vm_process(const struct storm_vm *vm, const char *comm)
 {
 	char path[64], line[512], name[32];
 	char *next = line;
-	FILE *file;
 	long pid;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children",
 		 (int)vm->supervisor, (int)vm->supervisor);
-	file = fopen(path, "r");
-	if (!file)
-		return 0;
-	if (!fgets(line, sizeof(line), file))
-		line[0] = '\0';
-	fclose(file);
+	first_line(path, line, sizeof(line));
 	while ((pid = strtol(next, &next, 10)) > 0) {
 		snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
-		file = fopen(path, "r");
-		if (!file)
-			continue;
-		if (!fgets(name, sizeof(name), file))
-			name[0] = '\0';
-		fclose(file);
-		name[strcspn(name, "\n")] = '\0';
-		if (strcmp(name, comm) == 0)
+		first_line(path, name, sizeof(name));
+		if (strcmp(name, comm) == 0 && !is_spare(pid))
 			return (pid_t)pid;
 	}
 	return 0;

@@ -34,7 +34,7 @@ struct storm_vm {
 /* more: lines for [vm], "" for none.  Ends the program if it cannot be. */
 void storm_vm_start(struct storm_vm *vm, const char *more);
 
-/* Its process whose name (comm) is that, "blk-vda"; 0: none now. */
+/* Its process, no spare, whose name (comm) is that, "blk-vda"; 0: none now. */
 pid_t storm_vm_process(const struct storm_vm *vm, const char *comm);
 
 /* The same, waited for; ends the program if it does not come. */

@@ -47,14 +47,18 @@ static int strike(struct storm_vm *vm, int signal, int nr)
 	return survived;
 }
 
-static void test_kills(void)
+static void test_kills(const char *spare)
 {
 	struct storm_vm vm;
+	char lines[128];
 	bool ok;
 
-	storm_vm_start(&vm, "max_restarts = 1000\nheartbeat = 500ms");
+	snprintf(lines, sizeof(lines),
+		 "max_restarts = 1000\nheartbeat = 500ms\nspare = %s", spare);
+	storm_vm_start(&vm, lines);
 	ok = tap_result(strike(&vm, SIGKILL, NR_KILLS) == NR_KILLS,
-			"%d kills of the disk's process under load", NR_KILLS);
+			"spare = %s: %d kills of the disk's process under load",
+			spare, NR_KILLS);
 	ok &= tap_result(strike(&vm, SIGSTOP, NR_STOPS) == NR_STOPS,
 			 "%d times it hangs: the heartbeat finds it", NR_STOPS);
 	ok &= tap_result(vm.blk->births == 1 + NR_KILLS + NR_STOPS,
@@ -124,7 +128,8 @@ int main(void)
 		return tap_end();
 	}
 	srand((unsigned int)time(NULL));
-	test_kills();
+	test_kills("no");
+	test_kills("yes");
 	test_serial();
 	test_limit();
 	test_policy("on_crash = stop", "stopping the VM", false,

@@ -4,7 +4,8 @@
  * is killed: from kill -9 to the first request that the next process has
  * completed.
  *
- * Usage: bench_rebirth [KILLS], 100 if not given
+ * Usage: bench_rebirth [KILLS [LINE]]: 100 if not given; LINE for [vm], as
+ * "spare = yes"
  */
 #include <signal.h>
 #include <stdio.h>
@@ -36,6 +37,7 @@ int main(int argc, char **argv)
 	int nr = argc > 1 ? atoi(argv[1]) : 100;
 	struct storm_result result;
 	struct storm_vm vm;
+	char lines[256];
 	long long *us;
 	int lost = 0;
 	int status;
@@ -47,7 +49,9 @@ int main(int argc, char **argv)
 	us = calloc((size_t)nr, sizeof(*us));
 	if (!us)
 		return EXIT_FAILURE;
-	storm_vm_start(&vm, "max_restarts = 1000000");
+	snprintf(lines, sizeof(lines), "max_restarts = 1000000\n%s",
+		 argc > 2 ? argv[2] : "");
+	storm_vm_start(&vm, lines);
 	for (int i = 0; i < nr; i++) {
 		usleep((useconds_t)(PAUSE_US + rand() % 20000));
 		us[i] = storm_vm_strike(&vm, SIGKILL);

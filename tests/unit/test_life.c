@@ -19,6 +19,7 @@ static const struct {
 	{ LIFE_BIRTH, LIFE_SIDE_CHILD, sizeof(struct life_birth), 0 },
 	{ LIFE_PING, LIFE_SIDE_CHILD, sizeof(struct life_ping), 0 },
 	{ LIFE_STOP, LIFE_SIDE_CHILD, 0, 0 },
+	{ LIFE_ADOPT, LIFE_SIDE_CHILD, 0, 0 },
 	{ LIFE_ATTACH, LIFE_SIDE_CHILD, 0, 1 },
 	{ LIFE_CORE_DEVICE, LIFE_SIDE_CHILD, sizeof(struct life_core_device),
 	  1 },
