@@ -31,6 +31,7 @@
 
 #define BIRTH_MS	5000	/* from clone to exec */
 #define SEND_MS		500	/* for room in a life channel */
+#define TRACER_MS	100	/* to let go of a process that is dead */
 #define CORE_GRACE_MS	300	/* see take_causes() */
 #define DEVICE_GRACE_MS	10	/* each */
 
@@ -258,8 +259,9 @@ static void close_channels(struct child *child)
 static void bury(struct child *child, siginfo_t *info)
 {
 	close_channels(child);
-	if (child->birth.pidfd >= 0)
-		birth_reap(&child->birth, info, 0);
+	if (child->birth.pidfd >= 0 &&
+	    birth_reap(&child->birth, info, TRACER_MS))
+		birth_abandon(&child->birth);
 	close_fd(&child->birth.stage_fd);
 	child->birth.pid = -1;
 	set_state(child, CHILD_UNBORN);

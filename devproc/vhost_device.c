@@ -293,17 +293,12 @@ static int set_config(struct vhost_user_msg *msg)
 static int set_backend_req_fd(struct vhost_user_msg *msg)
 {
 	int fd = take_fd(msg);
-	int ret;
+	int ret = dup3(fd, BACKEND_FD, O_CLOEXEC) < 0 ? -errno : 0;
 
-	/* It may have come at that number, being the lowest free one. */
-	if (fd != BACKEND_FD) {
-		ret = dup3(fd, BACKEND_FD, O_CLOEXEC) < 0 ? -errno : 0;
-		close(fd);
-		if (ret)
-			return ret;
-	}
-	vhost.has_backend_channel = true;
-	return 0;
+	close(fd);
+	if (!ret)
+		vhost.has_backend_channel = true;
+	return ret;
 }
 
 void vhost_config_changed(void)
@@ -495,9 +490,20 @@ static bool end_round(void)
 	return more;
 }
 
+/*
+ * BACKEND_FD is kept for the channel: of the fds that come by messages, which
+ * take the lowest free numbers, none may lie where dup3() puts it.
+ */
+static int reserve_backend_fd(void)
+{
+	return dup3(EPOLL_FD, BACKEND_FD, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
 int vhost_open(void)
 {
-	return inflight_region_open();
+	int ret = reserve_backend_fd();
+
+	return ret ? ret : inflight_region_open();
 }
 
 int vhost_start(const struct vhost_ops *ops)

@@ -84,8 +84,15 @@ int vring_start(struct vring *vring)
 
 	nr_again = inflight_recover(&vring->inflight, vring->next_used,
 				    vring->again);
-	if (nr_again < 0)
-		return nr_again;
+	/*
+	 * The guest wrote to the used ring, which is not its to write: its
+	 * driver has to begin anew (virtio 1.2, 2.1.2), and no successor of
+	 * this process would find it any different.
+	 */
+	if (nr_again < 0) {
+		vring_break(vring, "its used index is none that was ever shown");
+		nr_again = 0;
+	}
 	vring->nr_again = (unsigned int)nr_again;
 	/*
 	 * What was in flight had been taken from the available ring, which

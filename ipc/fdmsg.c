@@ -122,6 +122,15 @@ int fdmsg_send(int sock, const void *buf, size_t len, const int *fds,
 	return 0;
 }
 
+/* Whether the peer will never say anything again. */
+static int hung_up(int sock)
+{
+	const struct timespec at_once = { 0 };
+	struct pollfd pfd = { .fd = sock, .events = POLLRDHUP };
+
+	return ppoll(&pfd, 1, &at_once, NULL) > 0;
+}
+
 /*
  * Collect the fds of hdr into all; what is not SCM_RIGHTS makes the message
  * foul.  Returns the number of fds, which the caller owns either way.
@@ -192,6 +201,8 @@ ssize_t fdmsg_recv(int sock, void *buf, size_t len, int *fds,
 
 	foul = (hdr.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0;
 	got_fds = take_fds(&hdr, all, &foul);
+	/* A datagram without a byte is not the end that it looks like. */
+	foul |= got == 0 && len && !hung_up(sock);
 	if (foul || got_fds > max_fds) {
 		fdmsg_close_all(all, got_fds);
 		return -EPROTO;

@@ -30,7 +30,7 @@ int fdmsg_send(int sock, const void *buf, size_t len, const int *fds,
  * *nr_fds fds into fds; *nr_fds is set to the number received.
  * timeout_ms 0: do not block; -1: for ever.
  * Return: bytes (> 0); 0 peer closed; -EAGAIN (timeout_ms 0), -ETIMEDOUT;
- * -EPROTO: cut data, cut or foreign ancillary data, more fds than asked for
+ * -EPROTO: an empty datagram, cut data, cut or foreign ancillary data, more fds than asked for
  * (all received fds are closed).
  */
 ssize_t fdmsg_recv(int sock, void *buf, size_t len, int *fds,

@@ -21,7 +21,8 @@ enum inherit_fd {
 	RES2_FD = 8,	/* blk: the record; chardev: what is written to, if not RES_FD */
 	EPOLL_FD = 9,	/* made by the process itself: its loop */
 	RING_FD = 10,	/* made by the process itself: io_uring */
-	BACKEND_FD = 11,	/* vhost-user back-end channel, came by LINK_FD */
+	BACKEND_FD = 11,	/* vhost-user back-end channel, came by LINK_FD;
+				 * before it comes, a second EPOLL_FD */
 
 	EXTRA_FD = 16,	/* + n, n < LIFE_BLK_MAX_EXTRA: a disk's further files */
 

@@ -37,6 +37,9 @@
 #define INTERRUPT_LOOK_NS	100000
 #define INTERRUPT_LOOKS		500
 
+#define BURIAL_MS	1000	/* for a child of a failed birth */
+#define REAP_STEP_MS	2	/* between looks at a death that a tracer has */
+
 uid_t birth_uid(pid_t supervisor_pid, unsigned int index)
 {
 	return UID_BASE + (uid_t)supervisor_pid * UIDS_PER_SUPERVISOR + index;
@@ -64,6 +67,13 @@ static int wait_readable(int fd, int timeout_ms)
 	}
 }
 
+void birth_abandon(struct birth_child *child)
+{
+	close(child->pidfd);
+	child->pidfd = -1;
+	child->pid = 0;
+}
+
 /* The end of a birth that failed; the child's last trace is its text. */
 static int birth_failed(struct birth_child *child, enum birth_stage stage,
 			int err)
@@ -76,7 +86,9 @@ static int birth_failed(struct birth_child *child, enum birth_stage stage,
 	child->stage_fd = -1;
 	if (child->pid > 0) {
 		birth_kill(child);
-		birth_reap(child, &info, -1);
+		/* It may be stuck in the kernel, or held by a tracer. */
+		if (birth_reap(child, &info, BURIAL_MS))
+			birth_abandon(child);
 	}
 	return -err;
 }
@@ -307,16 +319,38 @@ void birth_interrupt(const struct birth_child *child)
 	(void)pidfd_send_signal(child->pidfd, SIGCONT, NULL, 0);
 }
 
+/*
+ * A child that somebody traces is dead, but not yet ours to collect, until its
+ * tracer has (ptrace(2)): a debugger at its prompt must not stop us.
+ * Return: 1 collected, 0 not yet, -errno.
+ */
+static int collect(const struct birth_child *child, siginfo_t *info)
+{
+	memset(info, 0, sizeof(*info));
+	if (waitid(P_PIDFD, (id_t)child->pidfd, info, WEXITED | WNOHANG) != 0)
+		return -errno;
+	return info->si_pid != 0;
+}
+
 int birth_reap(struct birth_child *child, siginfo_t *info, int timeout_ms)
 {
+	long long deadline_ms = fdmsg_now_ms() + timeout_ms;
 	int err = wait_readable(child->pidfd, timeout_ms);
+	int got;
 
 	if (err == -ETIMEDOUT && timeout_ms == 0)
 		return -EAGAIN;
 	if (err)
 		return err;
-	if (waitid(P_PIDFD, (id_t)child->pidfd, info, WEXITED) != 0)
-		return -errno;
+	while ((got = collect(child, info)) == 0) {
+		if (timeout_ms == 0)
+			return -EAGAIN;
+		if (timeout_ms > 0 && fdmsg_now_ms() >= deadline_ms)
+			return -ETIMEDOUT;
+		poll(NULL, 0, REAP_STEP_MS);
+	}
+	if (got < 0)
+		return got;
 	close(child->pidfd);
 	child->pidfd = -1;
 	child->pid = 0;

@@ -79,7 +79,8 @@ int birth_begin(const struct birth_spec *spec, struct birth_child *child);
 /*
  * Wait until the child runs its program.
  * Return: 0; -ETIMEDOUT or the -errno of the stage that failed, and then
- * child->why is filled and the child is dead and reaped.
+ * child->why is filled and the child is dead and reaped; one that does not die
+ * within a second is left to the kernel.
  */
 int birth_wait_exec(struct birth_child *child, int timeout_ms);
 
@@ -95,8 +96,15 @@ void birth_interrupt(const struct birth_child *child);
 /*
  * Collect a dead child's status for death_describe(); closes pidfd.
  * timeout_ms 0: do not wait, -1: for ever.
- * Return: 0, -EAGAIN it is alive (timeout_ms 0), -ETIMEDOUT it still is.
+ * Return: 0, -EAGAIN it is alive (timeout_ms 0), -ETIMEDOUT it still is, or
+ * a tracer has it that does not let go.
  */
 int birth_reap(struct birth_child *child, siginfo_t *info, int timeout_ms);
+
+/*
+ * Close pidfd without that: whatever it is stuck in, the kernel has it.  Its
+ * trace in the process table goes with the supervisor.
+ */
+void birth_abandon(struct birth_child *child);
 
 #endif

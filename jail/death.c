@@ -55,9 +55,12 @@ void death_describe(const siginfo_t *info, const struct last_word *word,
 		describe_seccomp(word, text, text_bytes);
 	else if (by_signal)
 		describe_signal(info->si_status, text, text_bytes);
-	else
+	else if (info->si_code == CLD_EXITED)
 		snprintf(text, text_bytes, "exited with status %d",
 			 info->si_status);
+	else
+		snprintf(text, text_bytes,
+			 "died while it was traced, of what only the tracer knows");
 }
 
 bool death_is_clean(const siginfo_t *info)

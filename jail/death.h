@@ -12,7 +12,7 @@
 #define DEATH_TEXT_MAX	160	/* bytes, with the NUL */
 
 /*
- * info: from birth_reap().  word: of the child's shared page, or NULL; read
+ * info: from birth_reap(); all zero if that failed.  word: of the child's shared page, or NULL; read
  * once, nothing in it is trusted to be more than a hint.
  * "exited with status 1", "killed by SIGKILL",
  * "killed by seccomp: system call openat (257) at 0x1a2b".

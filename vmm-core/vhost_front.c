@@ -38,9 +38,14 @@
 /* More than a socket buffer holds: somebody sends faster than we read. */
 #define CHANNEL_FLOOD		1024
 
+static void begin_within(struct vhost_front *front, int ms)
+{
+	front->deadline_ms = fdmsg_now_ms() + ms;
+}
+
 static void begin(struct vhost_front *front)
 {
-	front->deadline_ms = fdmsg_now_ms() + front->timeout_ms;
+	begin_within(front, front->timeout_ms);
 }
 
 /* Milliseconds left for this call; 0: none. */
@@ -252,6 +257,7 @@ void vhost_front_init(struct vhost_front *front, const char *name)
 	memset(front, 0, sizeof(*front));
 	front->name = name;
 	front->timeout_ms = VHOST_FRONT_TIMEOUT_MS;
+	front->drain_ms = VHOST_FRONT_DRAIN_MS;
 	front->link_fd = -1;
 	front->ram_fd = -1;
 	front->channel_fd = -1;
@@ -301,7 +307,7 @@ int vhost_front_stop(struct vhost_front *front)
 {
 	int err = front->started && front->link_fd < 0 ? -ENOTCONN : 0;
 
-	begin(front);
+	begin_within(front, front->drain_ms);
 	for (uint32_t i = 0; i < VHOST_FRONT_MAX_QUEUES; i++) {
 		union vhost_user_payload payload = { .state.index = i };
 

@@ -5,8 +5,8 @@
  * its successor.  Knows no KVM and no PCI; the core and the benchmark's
  * client link it.
  *
- * The back-end is hostile.  Each call below ends within timeout_ms, whatever
- * the back-end does; after an error other than -ENOTCONN the link is closed,
+ * The back-end is hostile.  Each call below ends within timeout_ms (drain_ms
+ * where requests have to end first), whatever the back-end does; after an error other than -ENOTCONN the link is closed,
  * and every further call gives -ENOTCONN at once, until vhost_front_attach().
  *
  * Context: one thread at a time (the core: the function's lock).  No memory
@@ -24,6 +24,7 @@
 #define VHOST_FRONT_MAX_QUEUES	32
 #define VHOST_FRONT_QUEUE_SIZE	256	/* largest; also the in-flight layout */
 #define VHOST_FRONT_TIMEOUT_MS	5000
+#define VHOST_FRONT_DRAIN_MS	30000	/* a slow disk with full queues */
 
 struct vhost_front_queue {
 	int kick_fd;		/* owner's, non-blocking eventfds */
@@ -46,6 +47,7 @@ struct vhost_front {
 	uint16_t max_queues;	/* more are not used */
 	uint16_t config_bytes;	/* of config space; 0: it has none */
 	int timeout_ms;		/* per call; VHOST_FRONT_TIMEOUT_MS */
+	int drain_ms;		/* vhost_front_stop(); VHOST_FRONT_DRAIN_MS */
 	int channel_fd;		/* back-end channel, stream socket; -1: none */
 	int channel_peer_fd;	/* its other end, sent to each back-end */
 	int err_fd;		/* non-blocking eventfd: back-end gave up a ring */
@@ -81,7 +83,7 @@ struct vhost_front {
 	long long deadline_ms;
 };
 
-/* All zero but the fds, which are -1, and timeout_ms. */
+/* All zero but the fds, which are -1, and the deadlines. */
 void vhost_front_init(struct vhost_front *front, const char *name);
 
 /*

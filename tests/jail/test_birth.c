@@ -20,6 +20,7 @@
 #include "ipc/inherit.h"
 #include "jail/death.h"
 #include "jail/inspect.h"
+#include "ipc/fdmsg.h"
 #include "tests/jail/harness.h"
 
 /* linux/securebits.h: all SECURE_*, and each locked, but KEEP_CAPS not set. */
@@ -212,6 +213,50 @@ static void check_death(struct birth_child *child, const char *expected)
 		   "a death reads: %s", text);
 }
 
+/* A debugger at its prompt, which does not look at what it holds. */
+static pid_t trace_and_sleep(pid_t pid, unsigned int seconds)
+{
+	int ends[2];
+	char byte;
+	pid_t tracer;
+
+	if (pipe(ends) != 0)
+		tap_bail_out("no pipe");
+	tracer = fork();
+	if (tracer == 0) {
+		byte = ptrace(PTRACE_SEIZE, pid, 0, 0) == 0;
+		if (write(ends[1], &byte, 1) == 1)
+			sleep(seconds);
+		_exit(0);
+	}
+	if (read(ends[0], &byte, 1) != 1 || !byte)
+		tap_bail_out("the probe cannot be traced");
+	close(ends[0]);
+	close(ends[1]);
+	return tracer;
+}
+
+static void test_death_of_a_traced(void)
+{
+	struct probe_page *page = harness_page(PROBE_WAIT, PROBE_POLICY_RNG);
+	struct birth_child child;
+	long long begin_ms;
+	siginfo_t info;
+	pid_t tracer;
+
+	harness_birth(PROBE_POLICY_RNG, &child);
+	harness_wait_state(page, PROBE_STATE_CONFINED);
+	tracer = trace_and_sleep(child.pid, 3);
+	begin_ms = fdmsg_now_ms();
+	birth_kill(&child);
+	tap_result(birth_reap(&child, &info, 50) == -ETIMEDOUT &&
+		   fdmsg_now_ms() - begin_ms < 1500,
+		   "a death that a tracer keeps to itself is not waited for");
+	kill(tracer, SIGKILL);
+	waitpid(tracer, NULL, 0);
+	check_death(&child, "killed by SIGKILL");
+}
+
 static void test_deaths(void)
 {
 	struct probe_page *page;
@@ -323,6 +368,7 @@ int main(void)
 		test_inspection(policy);
 	test_inspection_of_free();
 	test_deaths();
+	test_death_of_a_traced();
 	test_supervisor_dies();
 	harness_close();
 	tap_result(harness_is_childless(), "no child is left");

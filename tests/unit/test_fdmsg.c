@@ -114,6 +114,22 @@ START_TEST(a_cut_datagram_is_refused)
 }
 END_TEST
 
+/* recv(2) says 0 for it, as for the end. */
+START_TEST(an_empty_datagram_is_not_the_end)
+{
+	unsigned int nr_fds = 1;
+	char byte;
+	int fd;
+
+	make_pair(SOCK_SEQPACKET);
+	ck_assert_int_eq(send(pair[0], "", 0, 0), 0);
+	ck_assert_int_eq(fdmsg_recv(pair[1], &byte, 1, &fd, &nr_fds, 100),
+			 -EPROTO);
+	close(pair[0]);
+	ck_assert_int_eq(fdmsg_recv(pair[1], &byte, 1, &fd, &nr_fds, 100), 0);
+}
+END_TEST
+
 START_TEST(deadlines_hold)
 {
 	long long start;
@@ -199,6 +215,7 @@ int main(void)
 	tcase_add_test(tcase, more_fds_than_the_buffer_holds_are_refused);
 	tcase_add_test(tcase, credentials_are_not_taken_for_fds);
 	tcase_add_test(tcase, a_cut_datagram_is_refused);
+	tcase_add_test(tcase, an_empty_datagram_is_not_the_end);
 	tcase_add_test(tcase, deadlines_hold);
 	tcase_add_test(tcase, a_reply_has_one_deadline);
 	tcase_add_test(tcase, a_full_stream_times_out);

@@ -177,6 +177,8 @@ static bool take_question(struct fake_backend *fake,
 		answer_inflight(fake, msg);
 		return true;
 	case VHOST_USER_GET_VRING_BASE:
+		usleep((useconds_t)fake->drain_ms * 1000);
+		fake->drain_ms = 0;
 		fake->ring[msg->payload.state.index % FAKE_QUEUES].enabled =
 			false;
 		answer(fake, msg->hdr.request, &msg->payload.state,

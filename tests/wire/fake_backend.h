@@ -46,6 +46,7 @@ struct fake_backend {
 	uint32_t config_offset;	/* of the reply to GET_CONFIG */
 	int config_size_delta;
 	bool no_inflight_fd;
+	int drain_ms;		/* until the first GET_VRING_BASE is answered */
 
 	/* What it was told; read after fake_backend_settle() or _end(). */
 	unsigned int nr_seen;

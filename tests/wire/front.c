@@ -223,7 +223,7 @@ static void negotiate_features(struct front *front)
 	front_set_u64(front, VHOST_USER_SET_FEATURES, front->features);
 }
 
-static void make_backend_channel(struct front *front)
+void front_open_channel(struct front *front)
 {
 	int pair[2];
 
@@ -269,7 +269,9 @@ static void introduce(struct front *front, int sock)
 	front->sock = sock;
 	front->protocol = 0;
 	negotiate_features(front);
-	make_backend_channel(front);
+	front->backend_sock = -1;
+	if (!front->options.late_channel)
+		front_open_channel(front);
 	send_memory(front);
 }
 

@@ -32,6 +32,7 @@ struct front_options {
 	bool indirect;		/* chains of more than one go through a table */
 	bool no_calls;		/* the driver polls: it asks for no interrupts */
 	bool inflight;		/* ask for an in-flight region */
+	bool late_channel;	/* front_open_channel() is the caller's */
 	/*
 	 * Regions that RAM is cut into, all of one size: buffers can then
 	 * cross from one mapping to the next.  0: 1.
@@ -111,6 +112,9 @@ uint16_t front_queue_stop(struct front_queue *queue);
  * to another back-end at sock.  Requests in flight stay so.
  */
 void front_reconnect(struct front *front, int sock);
+
+/* SET_BACKEND_REQ_FD, if that was negotiated. */
+void front_open_channel(struct front *front);
 
 /* Close everything. */
 void front_end(struct front *front);

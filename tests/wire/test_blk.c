@@ -359,6 +359,35 @@ START_TEST(many_requests_all_come_back)
 	ck_assert_uint_eq(child.stats->queue[0].in_flight, 0);
 }
 
+/* The channel comes last, and must not take an eventfd's place. */
+START_TEST(fds_keep_their_numbers)
+{
+	const struct front_options options = { .nr_queues = 8,
+					       .late_channel = true };
+	struct life_birth_blk birth = usual;
+	struct front_blk blk;
+
+	birth.nr_queues = 8;
+	start_with(&birth, &options);
+	front_open_channel(&front);
+	front_blk_init(&front, &blk, 512, 0);
+	for (unsigned int i = 0; i < 8; i++) {
+		queue = &front.queue[i];
+		front_called(queue);
+		read_and_check(&blk, 3 + i, 512);
+		ck_assert(front_called(queue));
+		front_offer_head(queue, 5000);
+		front_kick(queue);
+		for (int ms = 0; ms < FRONT_TIMEOUT_MS; ms++) {
+			if (front_erred(queue))
+				break;
+			usleep(1000);
+			ck_assert_int_lt(ms, FRONT_TIMEOUT_MS - 1);
+		}
+	}
+	child_stop(&child);
+}
+
 START_TEST(queues_are_independent)
 {
 	struct life_birth_blk birth = usual;
@@ -555,6 +584,40 @@ START_TEST(requests_survive_the_death_of_the_device)
 	child_stop(&child);
 }
 
+/* What the guest may do to its rings meanwhile is not the process's end. */
+START_TEST(a_used_index_of_the_guests_own_breaks_the_queue)
+{
+	const struct front_options options = { .inflight = true };
+	static struct front_blk blks[8];
+
+	start_with(&usual, &options);
+	for (unsigned int i = 0; i < 8; i++) {
+		front_blk_init(&front, &blks[i], 65536, 0);
+		ck_assert_int_eq(front_blk_submit(queue, &blks[i],
+						  VIRTIO_BLK_T_IN, i * 8,
+						  65536), 0);
+	}
+	ck_assert_int_eq(kill(child.pid, SIGSTOP), 0);
+	front_kick(queue);
+	/* One by one until something is in flight. */
+	for (unsigned int i = 0; i < 1000 && !child.stats->queue[0].in_flight;
+	     i++) {
+		kill(child.pid, SIGCONT);
+		usleep(20);
+		kill(child.pid, SIGSTOP);
+	}
+	ck_assert_int_eq(kill(child.pid, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(child.pid, NULL, 0), child.pid);
+	close(child.life);
+	queue->used->idx += 1000;
+	bear(&usual);
+	front_reconnect(&front, child.link);
+	ck_assert(front_erred(queue));
+	ck_assert_uint_ne(front_get_u64(&front, VHOST_USER_GET_STATUS) &
+			  NEEDS_RESET, 0);
+	child_stop(&child);
+}
+
 #define LENGTH(array)	((int)(sizeof(array) / sizeof((array)[0])))
 
 int main(void)
@@ -580,6 +643,7 @@ int main(void)
 	tcase_add_test(tc, a_disk_that_shrinks_fails_its_requests);
 	tcase_add_loop_test(load, many_requests_all_come_back, 0,
 			    LENGTH(loads));
+	tcase_add_test(tc, fds_keep_their_numbers);
 	tcase_add_test(tc, queues_are_independent);
 	tcase_add_test(load, more_requests_than_fit_at_once);
 	tcase_add_test(load, a_stopped_queue_has_finished);
@@ -587,6 +651,7 @@ int main(void)
 	tcase_add_test(tc, a_disabled_queue_waits);
 	tcase_add_test(tc, a_broken_queue_is_reported);
 	tcase_add_test(tc, requests_survive_the_death_of_the_device);
+	tcase_add_test(tc, a_used_index_of_the_guests_own_breaks_the_queue);
 	suite_add_tcase(suite, tc);
 	suite_add_tcase(suite, load);
 	srunner_run_all(runner, CK_ENV);

@@ -72,6 +72,7 @@ static void setup(void)
 	front.max_queues = NR_QUEUES;
 	front.config_bytes = CONFIG_BYTES;
 	front.timeout_ms = DEADLINE_MS;
+	front.drain_ms = DEADLINE_MS;
 	front.err_fd = event();
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, channel), 0);
 	front.channel_fd = channel[0];
@@ -260,6 +261,17 @@ START_TEST(a_wrong_answer_ends_it)
 	ck_assert_int_le(fdmsg_now_ms() - begin_ms, DEADLINE_MS);
 	fake_backend_end(&fake);
 	ck_assert_uint_eq(count_fds(), before);
+}
+END_TEST
+
+/* A disk with full queues may be slower than an answer may be. */
+START_TEST(a_drain_has_a_deadline_of_its_own)
+{
+	front.drain_ms = 10 * DEADLINE_MS;
+	fake.drain_ms = 2 * DEADLINE_MS;
+	set_up_queues();
+	ck_assert_int_eq(whole_life(), 0);
+	fake_backend_end(&fake);
 }
 END_TEST
 
@@ -639,6 +651,7 @@ static Suite *suite(void)
 	tcase_add_test(good, hanging_up_is_noticed);
 	tcase_add_loop_test(bad, a_wrong_answer_ends_it, 0,
 			    NR_REQUESTS * (FAKE_NR_WRONG - 1));
+	tcase_add_test(bad, a_drain_has_a_deadline_of_its_own);
 	tcase_add_test(bad, a_refusal_is_told_apart);
 	tcase_add_test(bad, queue_counts_are_bounded);
 	tcase_add_loop_test(bad, config_must_be_what_was_asked_for, 0, 3);
