@@ -156,11 +156,13 @@ static void give_device(const struct device *dev, int link_fd,
 	spec->memlock_bytes = blk ? BLK_MEMLOCK : 0;
 	/*
 	 * No image grows, whatever becomes of its process; except that a record
-	 * has to.
+	 * has to.  What is printed to a file does not fill the host's disk.
 	 */
 	spec->file_bytes = RLIM_INFINITY;
 	if (blk && !dev->end.block_device && dev->end.out_fd < 0)
 		spec->file_bytes = dev->end.size_bytes;
+	if (dev->cfg->connect.kind == LIFE_CHARDEV_FILE)
+		spec->file_bytes = dev->cfg->max_size_bytes;
 }
 
 static void make_title(const struct child *child, char *title, size_t len)

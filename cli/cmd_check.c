@@ -26,6 +26,9 @@ static void print_connect(const struct config_device *dev)
 
 	printf("%s: connect %s%s\n", dev->name, names[dev->connect.kind],
 	       path ? path : "");
+	if (dev->connect.kind == LIFE_CHARDEV_FILE)
+		printf("%s: max_size %" PRIu64 "M\n", dev->name,
+		       dev->max_size_bytes >> 20);
 }
 
 static void print_blk(const struct config_device *dev)

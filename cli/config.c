@@ -17,6 +17,7 @@
 #define DEFAULT_STOP_MS		30000
 #define DEFAULT_RESTARTS	10
 #define DEFAULT_HEARTBEAT_MS	3000
+#define DEFAULT_MAX_SIZE	(1ull << 30)	/* of what a guest prints to a file */
 #define DEFAULT_MAX_QUEUES	4	/* more rarely pay, and cost memory */
 
 static enum life_role role_of(enum config_kind kind)
@@ -193,6 +194,8 @@ static int check_devices(struct config *cfg, char *err)
 	for (unsigned int i = 0; i < cfg->nr_devices; i++) {
 		struct config_device *dev = &cfg->device[i];
 
+		if (!dev->max_size_bytes)
+			dev->max_size_bytes = DEFAULT_MAX_SIZE;
 		if (dev->on_crash == CONFIG_CRASH_INHERIT)
 			dev->on_crash = cfg->on_crash;
 		if (dev->role == LIFE_ROLE_BLK && check_blk(cfg, dev, err))

@@ -58,6 +58,7 @@ struct config_device {
 	char *serial;
 	/* serial, console */
 	struct config_connect connect;
+	uint64_t max_size_bytes;	/* of the file of connect = file: */
 };
 
 /* A line of [fault], checked. */

@@ -81,6 +81,8 @@ void config_key_list(enum config_kind kind, char *buf, size_t len);
 const char *config_kind_name(enum config_kind kind);
 
 const char *config_parse_size(const struct config_value_context *in, void *dest);
+const char *config_parse_max_size(const struct config_value_context *in,
+				  void *dest);
 const char *config_parse_ms(const struct config_value_context *in, void *dest);
 const char *config_parse_heartbeat(const struct config_value_context *in,
 				   void *dest);

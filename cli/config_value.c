@@ -30,13 +30,14 @@ static const char *parse_number(const char *text, uint64_t *out,
 	return NULL;
 }
 
-const char *config_parse_size(const struct config_value_context *in, void *dest)
+/* "512M" in bytes, more than none. */
+static const char *parse_bytes(const char *value, uint64_t *bytes)
 {
 	const char *unit, *why;
 	unsigned int shift;
 	uint64_t n;
 
-	why = parse_number(in->value, &n, &unit);
+	why = parse_number(value, &n, &unit);
 	if (why)
 		return "expected a size such as 512M or 2G";
 	if (!strcmp(unit, "M"))
@@ -47,10 +48,34 @@ const char *config_parse_size(const struct config_value_context *in, void *dest)
 		return "the unit must be M (MiB) or G (GiB), as in 512M or 2G";
 	if (n > (UINT64_MAX >> shift))
 		return "the size is too large";
-	n <<= shift;
-	if (!n || n % CONFIG_MEMORY_STEP)
+	*bytes = n << shift;
+	return NULL;
+}
+
+const char *config_parse_size(const struct config_value_context *in, void *dest)
+{
+	uint64_t bytes;
+	const char *why = parse_bytes(in->value, &bytes);
+
+	if (why)
+		return why;
+	if (!bytes || bytes % CONFIG_MEMORY_STEP)
 		return "memory must be a multiple of 2M, and not 0";
-	*(uint64_t *)dest = n;
+	*(uint64_t *)dest = bytes;
+	return NULL;
+}
+
+const char *config_parse_max_size(const struct config_value_context *in,
+				  void *dest)
+{
+	uint64_t bytes;
+	const char *why = parse_bytes(in->value, &bytes);
+
+	if (why)
+		return why;
+	if (!bytes || bytes > INT64_MAX)
+		return "expected a size of 1M at least, such as 512M or 2G";
+	*(uint64_t *)dest = bytes;
 	return NULL;
 }
 

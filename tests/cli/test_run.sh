@@ -242,6 +242,10 @@ fi
 run_vm --set vm.cmdline=off --set "serial.connect=file:$scratch/serial.log" &&
 	grep -q '^done' "$scratch/serial.log" && [ ! -s "$scratch/out" ]
 report "connect = file:"
+truncate -s 1048575 "$scratch/full.log"
+run_vm --set vm.cmdline=off --set "serial.connect=file:$scratch/full.log" --set serial.max_size=1M
+[ $? -eq 0 ] && [ "$(stat -c %s "$scratch/full.log")" -eq 1048576 ]
+report "a file of max_size gets no more, and the guest runs to its end"
 run_vm --set vm.cmdline=off --set "serial.connect=file:$scratch/serial.log" &&
 	[ "$(grep -c '^done' "$scratch/serial.log")" -eq 2 ]
 report "which is appended to"
