@@ -77,7 +77,7 @@ CHARDEV := devproc/chardev.c
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/engine.c devproc/blk/steps.c \
 	devproc/blk/transfer.c devproc/blk/piece.c devproc/blk/bounce.c devproc/blk/raw.c \
 	devproc/blk/file_io.c devproc/blk/ring.c \
-	devproc/blk/image.c devproc/blk/faults.c devproc/blk/record.c \
+	devproc/blk/image.c devproc/blk/faults.c devproc/blk/throttle.c devproc/blk/bucket.c devproc/blk/record.c \
 	gen/policy_blk.c $(VHOST)
 CONSOLE := devproc/console.c $(CHARDEV) gen/policy_console.c $(VHOST)
 RNG := devproc/rng.c gen/policy_rng.c $(VHOST)
@@ -87,16 +87,17 @@ SERIAL := devproc/serial.c devproc/uart.c $(CHARDEV) ipc/regchan.c \
 JAIL := jail/birth.c jail/stages.c jail/capabilities.c jail/birth_text.c jail/death.c \
 	jail/inspect.c policy/lastword.c gen/syscall_names.c
 CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
-	cli/config_value.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
+	cli/config_value.c cli/throttle_parse.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
 CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c cli/loop.c \
 	cli/runtime_dir.c cli/resources.c cli/memory.c cli/image.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
 	cli/children.c cli/rebirth.c cli/spare.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
-	cli/control_commands.c cli/control_faults.c cli/faults.c
+	cli/control_commands.c cli/control_faults.c cli/faults.c \
+	cli/control_disk.c cli/throttles.c
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
 	cli/doctor_jail.c cli/doctor_host.c cli/doctor_walls.c
 CLI := cli/main.c cli/cmd_config_args.c cli/cmd_run.c cli/cmd_check.c \
-	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/cmd_device.c cli/cmd_fault.c cli/cmd_replay.c cli/replay.c \
+	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/cmd_device.c cli/cmd_disk.c cli/cmd_fault.c cli/cmd_replay.c cli/replay.c \
 	cli/client.c \
 	$(CLI_CONFIG) $(CLI_SUPERVISOR) $(CLI_DOCTOR) $(JAIL) $(IPC)
 

@@ -149,6 +149,7 @@ static void give_device(const struct device *dev, int link_fd,
 
 	give(spec, link_fd, LINK_FD);
 	give(spec, dev->child.fault_fd, FAULT_FD);
+	give(spec, dev->throttle_fd, THROTTLE_FD);
 	give(spec, dev->end.fd, RES_FD);
 	give(spec, dev->end.out_fd, RES2_FD);
 	spec->nr_files = DEVICE_FILES;
@@ -207,6 +208,7 @@ static void describe_blk(const struct device *dev, struct life_birth_blk *blk)
 	blk->discard = dev->cfg->discard;
 	blk->block_device = dev->end.block_device;
 	blk->record = dev->end.out_fd >= 0;
+	blk->throttle = dev->throttle;
 	snprintf(blk->serial, sizeof(blk->serial), "%s",
 		 dev->cfg->serial ? dev->cfg->serial : dev->cfg->name);
 }

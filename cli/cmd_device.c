@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bulkhead device VM restart DEVICE: exchange a device's process while the
- * guest runs (C7).  The supervisor begins it and answers at once; this client
- * looks on until the successor serves.
+ * bulkhead device: its verbs.  Those of disks are in cmd_disk.c; this file has
+ * `restart`, which exchanges a device's process while the guest runs (C7).  The
+ * supervisor begins it and answers at once; this client looks on until the
+ * successor serves.
  */
 #include <getopt.h>
 #include <poll.h>
@@ -12,6 +13,7 @@
 
 #include "cli/client.h"
 #include "cli/cmd.h"
+#include "cli/cmd_device.h"
 #include "ipc/fdmsg.h"
 
 #define EXCHANGE_MS	30000	/* draining, dying, rebirth */
@@ -82,55 +84,100 @@ static int wait_for_heir(struct client_conn *conn, const char *vm,
 	return EXIT_FAILURE;
 }
 
-static int exchange(struct client_conn *conn, const char *vm, const char *name,
-		    char why[CLIENT_WHY_MAX])
+json_t *device_request(const char *command, const struct device_args *args)
 {
-	json_t *request = client_request("restart-device");
+	json_t *request = client_request(command);
+
+	json_object_set_new(request, "device", json_string(args->device));
+	return request;
+}
+
+static int restart(struct client_conn *conn, const struct device_args *args,
+		   char why[CLIENT_WHY_MAX])
+{
 	json_int_t births, pid;
 	json_t *reply;
 	bool runs;
 
-	births = look(conn, name, &pid, &runs, why);
-	if (births < 0) {
-		json_decref(request);
+	births = look(conn, args->device, &pid, &runs, why);
+	if (births < 0)
 		return EXIT_FAILURE;
-	}
-	json_object_set_new(request, "device", json_string(name));
-	reply = client_ask(conn, request, why);
+	reply = client_ask(conn, device_request("restart-device", args), why);
 	if (!reply)
 		return EXIT_FAILURE;
 	json_decref(reply);
-	return wait_for_heir(conn, vm, name, births, why);
+	return wait_for_heir(conn, args->vm, args->device, births, why);
+}
+
+static const struct verb {
+	const char *name;
+	int (*obey)(struct client_conn *conn, const struct device_args *args,
+		    char why[CLIENT_WHY_MAX]);
+	int max_words;
+	const char *usage;
+} verbs[] = {
+	{ "restart", restart, 0, "NAME restart DEVICE" },
+	{ "throttle", disk_throttle, 16, "NAME throttle DEVICE [KEY=VALUE]..." },
+};
+
+#define NR_VERBS	(sizeof(verbs) / sizeof(verbs[0]))
+
+static const struct verb *find_verb(const char *name)
+{
+	for (unsigned int i = 0; i < NR_VERBS; i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
+
+static int obey(const struct verb *verb, const struct device_args *args)
+{
+	struct client_conn conn;
+	char why[CLIENT_WHY_MAX];
+	int status;
+
+	if (client_connect(args->vm, &conn, why)) {
+		log_err("%s", why);
+		return EXIT_FAILURE;
+	}
+	status = verb->obey(&conn, args, why);
+	if (status)
+		log_err("%s: %s", args->vm, why);
+	client_close(&conn);
+	return status;
 }
 
 static int device(int argc, char **argv)
 {
 	static const struct option options[] = { { NULL, 0, NULL, 0 } };
-	struct client_conn conn;
-	char why[CLIENT_WHY_MAX];
-	int status;
+	const struct verb *verb;
+	struct device_args args;
 
 	if (getopt_long(argc, argv, ":", options, NULL) != -1)
 		return cmd_bad_option(&cmd_device, argc, argv);
-	if (optind + 3 != argc || strcmp(argv[optind + 1], "restart"))
+	verb = argc - optind >= 2 ? find_verb(argv[optind + 1]) : NULL;
+	if (!verb)
 		return cmd_usage_error(&cmd_device,
-				       "NAME restart DEVICE is needed");
-	if (client_connect(argv[optind], &conn, why)) {
-		log_err("%s", why);
-		return EXIT_FAILURE;
-	}
-	status = exchange(&conn, argv[optind], argv[optind + 2], why);
-	if (status)
-		log_err("%s: %s", argv[optind], why);
-	client_close(&conn);
-	return status;
+				       "NAME VERB DEVICE is needed, with restart or throttle for VERB");
+	args = (struct device_args){
+		.vm = argv[optind],
+		.device = argv[optind + 2],
+		.words = argv + optind + 3,
+		.nr_words = argc - optind - 3,
+	};
+	if (args.nr_words < 0 || args.nr_words > verb->max_words)
+		return cmd_usage_error(&cmd_device, "%s is needed",
+				       verb->usage);
+	return obey(verb, &args);
 }
 
 const struct command cmd_device = {
 	.name = "device",
-	.args = "NAME restart DEVICE",
-	.summary = "Exchange a device's process for a new one while the guest runs",
-	.help = "The process finishes what it has in hand first.  The new one is of the\n"
-		"program as it is on disk now.\n",
+	.args = "NAME VERB DEVICE [ARGUMENT]...",
+	.summary = "Do something to a device while the guest runs",
+	.help = "  restart DEVICE               exchange its process for a new one, of the\n"
+		"                               program as it is on disk now\n"
+		"  throttle DISK [KEY=VALUE]... change its limits (bulkhead.conf(5), throttle),\n"
+		"                               or only show them\n",
 	.run = device,
 };

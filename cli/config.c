@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/config_priv.h"
+#include "cli/throttle_parse.h"
 
 #define DEFAULT_MEMORY_BYTES	(512ull << 20)
 #define DEFAULT_STOP_MS		30000
@@ -92,6 +93,7 @@ static int add_device(struct config *cfg, const struct config_section *s,
 				    s->origin, s->title);
 	dev->role = role_of(kind);
 	dev->on_crash = CONFIG_CRASH_INHERIT;
+	throttle_none(&dev->throttle);
 	strcpy(dev->name, name);
 	dev->origin = strdup(s->origin);
 	cfg->nr_devices++;
@@ -170,6 +172,45 @@ static int take_entry(const struct config_source *src,
 	return 0;
 }
 
+static bool is_throttled(const struct config_device *dev)
+{
+	struct throttle_settings none;
+
+	throttle_none(&none);
+	return memcmp(&dev->throttle, &none, sizeof(none)) != 0;
+}
+
+/* The members of a group have one throttle: whoever says it says it for all. */
+static int join_group(struct config *cfg, struct config_device *dev, char *err)
+{
+	for (unsigned int i = 0; dev->throttle_group && i < cfg->nr_devices;
+	     i++) {
+		struct config_device *other = &cfg->device[i];
+
+		if (!other->throttle_group || !is_throttled(other) ||
+		    strcmp(other->throttle_group, dev->throttle_group))
+			continue;
+		if (is_throttled(dev) && memcmp(&dev->throttle, &other->throttle,
+						sizeof(dev->throttle)))
+			return config_error(err,
+					    "%s: [blk %s] and [blk %s] are throttle_group = %s, but their throttle differs; say it once",
+					    dev->origin, dev->name,
+					    other->name, dev->throttle_group);
+		dev->throttle = other->throttle;
+	}
+	return 0;
+}
+
+static int check_throttle(struct config *cfg, struct config_device *dev,
+			  char *err)
+{
+	if (dev->socket.path && (is_throttled(dev) || dev->throttle_group))
+		return config_error(err,
+				    "%s: [blk %s] has a foreign back-end, which is not throttled from here",
+				    dev->socket.origin, dev->name);
+	return join_group(cfg, dev, err);
+}
+
 static int check_blk(struct config *cfg, struct config_device *dev, char *err)
 {
 	if (!dev->image.path && !dev->socket.path)
@@ -184,7 +225,7 @@ static int check_blk(struct config *cfg, struct config_device *dev, char *err)
 		dev->nr_queues = cfg->nr_cpus < DEFAULT_MAX_QUEUES ?
 					 cfg->nr_cpus :
 					 DEFAULT_MAX_QUEUES;
-	return 0;
+	return check_throttle(cfg, dev, err);
 }
 
 static int check_devices(struct config *cfg, char *err)
@@ -379,6 +420,7 @@ void config_free(struct config *cfg)
 		free_path(&dev->record);
 		free_path(&dev->connect.to);
 		free(dev->serial);
+		free(dev->throttle_group);
 	}
 	free_path(&cfg->kernel);
 	free_path(&cfg->initrd);

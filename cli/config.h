@@ -16,6 +16,7 @@
 
 #include "ipc/fault.h"
 #include "ipc/life.h"
+#include "ipc/throttle.h"
 
 #define CONFIG_ERROR_MAX	512	/* bytes of an error line, with the NUL */
 #define CONFIG_MEMORY_STEP	(2ull << 20)	/* guest RAM comes in these */
@@ -56,6 +57,8 @@ struct config_device {
 	int cache;			/* enum life_cache */
 	uint32_t nr_queues;
 	char *serial;
+	struct throttle_settings throttle;
+	char *throttle_group;		/* NULL: alone */
 	/* serial, console */
 	struct config_connect connect;
 	uint64_t max_size_bytes;	/* of the file of connect = file: */

@@ -51,6 +51,9 @@ static const struct config_key keys[] = {
 	{ CONFIG_KIND_BLK, "serial", config_parse_serial, DEV(serial) },
 	{ CONFIG_KIND_BLK, "discard", config_parse_bool, DEV(discard) },
 	{ CONFIG_KIND_BLK, "record", config_parse_path, DEV(record) },
+	{ CONFIG_KIND_BLK, "throttle", config_parse_throttle, DEV(throttle) },
+	{ CONFIG_KIND_BLK, "throttle_group", config_parse_group,
+	  DEV(throttle_group) },
 };
 
 #define NR_KEYS	(sizeof(keys) / sizeof(keys[0]))

@@ -105,6 +105,10 @@ const char *config_parse_restarts(const struct config_value_context *in,
 				  void *dest);
 const char *config_parse_cache(const struct config_value_context *in,
 			       void *dest);
+const char *config_parse_throttle(const struct config_value_context *in,
+				  void *dest);
+const char *config_parse_group(const struct config_value_context *in,
+			       void *dest);
 
 /*
  * config_fault.c: one entry of [fault], once all devices are known.

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/config_priv.h"
+#include "cli/throttle_parse.h"
 
 static const char no_memory[] = "out of memory";
 
@@ -212,6 +213,14 @@ const char *config_parse_cache(const struct config_value_context *in,
 			    dest);
 }
 
+const char *config_parse_throttle(const struct config_value_context *in,
+				  void *dest)
+{
+	static char why[THROTTLE_WHY_MAX];
+
+	return throttle_parse(in->value, dest, why) ? why : NULL;
+}
+
 static const char *set_string(char **dest, const char *value)
 {
 	char *copy = strdup(value);
@@ -244,6 +253,14 @@ const char *config_parse_name(const struct config_value_context *in, void *dest)
 {
 	if (!config_name_ok(in->value, LIFE_VM_NAME_MAX))
 		return "a name has 1 to 31 letters, digits, '.', '_' or '-', and begins with neither '.' nor '-'";
+	return set_string(dest, in->value);
+}
+
+const char *config_parse_group(const struct config_value_context *in,
+			       void *dest)
+{
+	if (!config_name_ok(in->value, LIFE_DEVICE_NAME_MAX))
+		return "a group has a name of 1 to 15 letters, digits, '.', '_' or '-'";
 	return set_string(dest, in->value);
 }
 

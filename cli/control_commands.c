@@ -171,6 +171,7 @@ static const struct {
 	{ "stop", command_stop },
 	{ "kill", command_kill },
 	{ "restart-device", command_restart_device },
+	{ "throttle", control_throttle },
 	{ "wait", command_wait },
 };
 

@@ -17,6 +17,9 @@ json_t *control_obey(struct vm *vm, const char *line, size_t len, bool *waits);
 /* control_faults.c: obeys "fault", as the table of control_commands.c wants it. */
 json_t *control_fault(struct vm *vm, const json_t *request, bool *waits);
 
+/* control_disk.c, likewise. */
+json_t *control_throttle(struct vm *vm, const json_t *request, bool *waits);
+
 json_t *control_error(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));
 

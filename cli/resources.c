@@ -14,6 +14,7 @@
 #include "cli/children.h"
 #include "cli/faults.h"
 #include "cli/resources.h"
+#include "cli/throttles.h"
 #include "ipc/pages.h"
 #include "ipc/vhost_user.h"
 
@@ -40,6 +41,7 @@ void resources_init(struct vm *vm)
 		dev->cfg = &vm->cfg->device[i];
 		dev->inflight_fd = -1;
 		dev->rebirth.core_fd = -1;
+		dev->throttle_fd = -1;
 		end_init(&dev->end);
 		child_init(&dev->child, vm, dev->cfg->role, dev->cfg->name,
 			   i + 1);
@@ -254,6 +256,8 @@ int resources_open(struct vm *vm, char why[VM_WHY_MAX])
 		ret = make_pages(vm, why);
 	if (!ret)
 		ret = faults_open(vm, why);
+	if (!ret)
+		ret = throttles_open(vm, why);
 	return ret;
 }
 
@@ -261,6 +265,7 @@ void resources_close(struct vm *vm)
 {
 	terminal_restore(&vm->terminal);
 	faults_close(vm);
+	throttles_close(vm);
 	resources_drop_memory(vm);
 	for (unsigned int i = 0; i < vm->nr_devices; i++) {
 		struct device *dev = &vm->device[i];

@@ -105,6 +105,8 @@ struct device {
 	uint32_t nr_queues;
 	int inflight_fd;	/* -1: none */
 	struct rebirth rebirth;
+	int throttle_fd;	/* of a disk of ours; -1: none */
+	struct throttle_settings throttle;	/* of a disk: in force */
 	struct child child;	/* unborn for ever if the back-end is foreign */
 	struct spare spare;
 	struct child waiting;	/* the spare's process */

@@ -15,6 +15,7 @@
 #ifndef DEVPROC_DEVICE_H
 #define DEVPROC_DEVICE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "devproc/stats.h"
@@ -58,6 +59,11 @@ struct device_ops {
 	void (*attach)(int fd);
 	/* The loop ended in good order; may block.  NULL: nothing to do. */
 	void (*finish)(void);
+	/*
+	 * A message of the supervisor that is for this role only, without fds.
+	 * Return: false, it is not.  NULL: there are none.
+	 */
+	bool (*order)(const struct life_msg *msg);
 };
 
 /* Context: main() of a device.  Returns only if the loop was never reached. */

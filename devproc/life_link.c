@@ -88,6 +88,8 @@ static void on_message(const struct life_msg *msg)
 			close(msg->fds[0]);
 		break;
 	default:
+		if (ops->order && ops->order(msg))
+			break;
 		/* life_recv() let it pass, but it is for another role. */
 		for (unsigned int i = 0; i < msg->nr_fds; i++)
 			close(msg->fds[i]);

@@ -473,13 +473,26 @@ static void report_broken(void)
 	vhost_config_changed();
 }
 
+bool vhost_is_ending(void)
+{
+	return vhost.ending;
+}
+
+/* All have ended but those that are left to the next process. */
+static bool may_end(void)
+{
+	unsigned int nr = vhost.ops->nr_parked ? vhost.ops->nr_parked() : 0;
+
+	return queue_nr_in_flight() <= nr;
+}
+
 static bool end_round(void)
 {
 	bool more = vhost.ops->round_end && vhost.ops->round_end();
 
 	report_broken();
 	if (vhost.ending) {
-		if (queue_drained(QUEUE_ALL))
+		if (may_end())
 			loop_quit(0);
 		return more;
 	}
@@ -530,7 +543,7 @@ int vhost_start(const struct vhost_ops *ops)
 
 void vhost_stop(void)
 {
+	vhost.ending = true;
 	loop_remove(&vhost.link);
 	queue_drain_begin(QUEUE_ALL);
-	vhost.ending = true;
 }

@@ -53,6 +53,12 @@ struct vhost_ops {
 	 */
 	void (*queue_stop)(unsigned int index, struct vring *vring);
 	/*
+	 * Requests, of all queues, that wait for something but the host. NULL:
+	 * none ever does.  The end of this process does not wait for them: the
+	 * in-flight region has them, and the next process does them.
+	 */
+	unsigned int (*nr_parked)(void);
+	/*
 	 * End of a loop round: submit and complete in batches.  Return true
 	 * to be called again before the loop sleeps.  May be NULL.
 	 */
@@ -70,6 +76,9 @@ int vhost_open(void);
  * confinement.  ops must stay.  Return: 0 or -errno.
  */
 int vhost_start(const struct vhost_ops *ops);
+
+/* Has vhost_stop() been called?  For queue_stop. */
+bool vhost_is_ending(void);
 
 /*
  * device_ops.stop of a virtio device: stop all queues, let in-flight

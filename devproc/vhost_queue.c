@@ -315,6 +315,15 @@ bool queue_drained(uint32_t index)
 	return true;
 }
 
+unsigned int queue_nr_in_flight(void)
+{
+	unsigned int nr = 0;
+
+	for (unsigned int i = 0; i < nr_queues; i++)
+		nr += vring_in_flight(&queues[i].vring);
+	return nr;
+}
+
 void queue_stop_end(uint32_t index)
 {
 	for (unsigned int i = 0; i < nr_queues; i++) {

@@ -46,6 +46,8 @@ bool queue_any_running(void);
  */
 void queue_drain_begin(uint32_t index);
 bool queue_drained(uint32_t index);
+/* Requests in flight, of all queues. */
+unsigned int queue_nr_in_flight(void);
 void queue_stop_end(uint32_t index);
 /* Return: 0; -EFAULT rings are not in the new table: those queues are idle. */
 int queue_pause_end(void);

@@ -23,6 +23,7 @@ enum inherit_fd {
 	RING_FD = 10,	/* made by the process itself: io_uring */
 	BACKEND_FD = 11,	/* vhost-user back-end channel, came by LINK_FD;
 				 * before it comes, a second EPOLL_FD */
+	THROTTLE_FD = 12,	/* blk: struct throttle_page; closed once mapped */
 
 	EXTRA_FD = 16,	/* + n, n < LIFE_BLK_MAX_EXTRA: a disk's further files */
 

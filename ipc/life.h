@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ipc/throttle.h"
+
 #define LIFE_VERSION		1
 #define LIFE_VM_NAME_MAX	32	/* bytes, with the NUL */
 #define LIFE_DEVICE_NAME_MAX	16	/* bytes, with the NUL */
@@ -39,6 +41,8 @@ enum life_type {
 	LIFE_ADOPT,		/* no payload: serve the device from now on */
 	/* supervisor -> serial, console */
 	LIFE_ATTACH,		/* no payload, 1 fd: peer of a socket backend */
+	/* supervisor -> blk */
+	LIFE_BLK_THROTTLE,	/* struct throttle_settings: from now on */
 	/* supervisor -> core */
 	LIFE_CORE_DEVICE,	/* struct life_core_device, fds: link[, inflight] */
 	LIFE_CORE_START,	/* no payload: all devices named, run */
@@ -106,6 +110,7 @@ struct life_birth_blk {
 	char serial[24];	/* virtio-blk GET_ID, at most 20 characters used */
 	uint8_t cache;		/* enum life_cache */
 	uint8_t pad[7];
+	struct throttle_settings throttle;
 };
 
 struct life_birth_chardev {
@@ -173,7 +178,7 @@ struct life_core_event {
 };
 
 _Static_assert(sizeof(struct life_hdr) == 8, "life_hdr");
-_Static_assert(sizeof(struct life_birth_blk) == 48, "life_birth_blk");
+_Static_assert(sizeof(struct life_birth_blk) == 152, "life_birth_blk");
 _Static_assert(sizeof(struct life_core_device) == 32, "life_core_device");
 _Static_assert(sizeof(struct life_core_relink) == 16, "life_core_relink");
 _Static_assert(sizeof(struct life_core_event) == 272, "life_core_event");
@@ -206,6 +211,7 @@ struct life_msg {
 		struct life_core_device core_device;
 		struct life_core_relink core_relink;
 		struct life_core_event core_event;
+		struct throttle_settings throttle;
 	} u;
 };
 

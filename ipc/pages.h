@@ -39,6 +39,14 @@ struct stats_fault {
 	uint64_t fired;
 };
 
+/* Of a disk, beyond its queues. */
+struct stats_disk {
+	uint64_t delayed;	/* requests that throttling made wait */
+	uint64_t delay_us;	/* all of them together */
+	uint64_t waiting;	/* of those, now */
+	uint64_t pad[5];
+};
+
 struct stats_page {
 	uint32_t magic;		/* STATS_MAGIC */
 	uint32_t nr_queues;
@@ -48,6 +56,7 @@ struct stats_page {
 	uint64_t register_writes;
 	struct stats_queue queue[STATS_MAX_QUEUES];
 	struct stats_fault fault[FAULT_MAX_RULES];
+	struct stats_disk disk;
 };
 
 _Static_assert(sizeof(struct stats_page) <= STATS_PAGE_BYTES, "stats_page");

@@ -14,6 +14,7 @@
 #include "devproc/blk/engine.h"
 #include "devproc/blk/record.h"
 #include "devproc/blk/steps.h"
+#include "devproc/blk/throttle.h"
 #include "devproc/device.h"
 #include "devproc/vhost_device.h"
 
@@ -186,6 +187,8 @@ static int blk_open(const struct life_birth *birth)
 	if (!ret && blk->record)
 		ret = record_open(&image);
 	if (!ret)
+		ret = throttle_open(&blk->throttle);
+	if (!ret)
 		ret = vhost_open();
 	return ret;
 }
@@ -205,6 +208,7 @@ static const struct vhost_ops blk_vhost_ops = {
 	.config_write = blk_config_write,
 	.queue_kick = engine_kick,
 	.queue_stop = engine_queue_stop,
+	.nr_parked = steps_nr_parked,
 	.round_end = engine_round_end,
 };
 
@@ -224,6 +228,15 @@ static void blk_finish(void)
 		image.format->close();
 }
 
+/* What the supervisor says while we run. */
+static bool blk_order(const struct life_msg *msg)
+{
+	if (msg->type != LIFE_BLK_THROTTLE)
+		return false;
+	throttle_set(&msg->u.throttle);
+	return true;
+}
+
 static const struct device_ops blk_ops = {
 	.role = "blk",
 	.life_role = LIFE_ROLE_BLK,
@@ -241,6 +254,7 @@ static const struct device_ops blk_ops = {
 	.open = blk_open,
 	.start = blk_start,
 	.stop = vhost_stop,
+	.order = blk_order,
 	.finish = blk_finish,
 };
 

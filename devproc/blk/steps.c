@@ -5,14 +5,15 @@
  *
  *	steps_begin()	   1 parse	what does the guest ask for	request.c
  *			   2 faults	do any meet it; may wait	faults.c
- *	go()		   3 faults	change what it asks for, or end it
- *			   4 record	note what it is			record.c
- *			   5 transfer	format, files, data; waits	transfer.c
+ *			   3 throttle	is it its turn; may wait	throttle.c
+ *	go()		   4 faults	change what it asks for, or end it
+ *			   5 record	note what it is			record.c
+ *			   6 transfer	format, files, data; waits	transfer.c
  *	steps_transferred()
- *			   6 flush	a write that must be stable: 5 again
- *			   7 record	append the note; waits		record.c
- *	end()		   8 faults	say something else
- *			   9 complete	tell the guest			engine.c
+ *			   7 flush	a write that must be stable: 6 again
+ *			   8 record	append the note; waits		record.c
+ *	end()		   9 faults	say something else
+ *			  10 complete	tell the guest			engine.c
  *
  * A step that waits gives the request to somebody who calls the next step
  * from the loop.  A step that finds the end skips to end().
@@ -24,8 +25,10 @@
 #include "devproc/blk/engine.h"
 #include "devproc/blk/faults.h"
 #include "devproc/blk/record.h"
+#include "devproc/blk/throttle.h"
 #include "devproc/blk/transfer.h"
 #include "devproc/device.h"
+#include "devproc/vhost_device.h"
 #include "ipc/fault_match.h"
 
 static const struct blk_image *image;
@@ -49,6 +52,12 @@ static void go(struct blk_request *req)
 	transfer_begin(req);
 }
 
+static void pass_throttle(struct blk_request *req)
+{
+	if (!throttle_take(req))
+		go(req);
+}
+
 void steps_begin(struct blk_request *req)
 {
 	int status = request_parse(req, image);
@@ -57,7 +66,7 @@ void steps_begin(struct blk_request *req)
 	if (status >= 0)
 		end(req, (uint8_t)status);
 	else if (!fault_armed() || !faults_take(req))
-		go(req);
+		pass_throttle(req);
 }
 
 static void report(const struct blk_request *req, int err)
@@ -90,12 +99,28 @@ void steps_recorded(struct blk_request *req)
 void steps_due(void)
 {
 	for (struct blk_request *req; (req = faults_next_due()); )
+		pass_throttle(req);
+	for (struct blk_request *req; (req = throttle_next_due()); )
 		go(req);
 }
 
 void steps_release(unsigned int queue)
 {
 	faults_release(queue);
+	/* The next process does them, and as slowly as they are to be done. */
+	if (vhost_is_ending())
+		return;
+	/*
+	 * Else the driver resets the device and asks for them no more.  Doing
+	 * them now would be its way around the throttle.
+	 */
+	for (struct blk_request *req; (req = throttle_drop(queue)); )
+		end(req, VIRTIO_BLK_S_IOERR);
+}
+
+unsigned int steps_nr_parked(void)
+{
+	return throttle_nr_waiting();
 }
 
 void steps_init(const struct blk_image *blk_image)

@@ -19,5 +19,7 @@ void steps_recorded(struct blk_request *req);
 void steps_due(void);
 /* The queue stops: nothing of it waits for its time any longer. */
 void steps_release(unsigned int queue);
+/* Requests, of all queues, that wait without any I/O under way for them. */
+unsigned int steps_nr_parked(void);
 
 #endif

@@ -176,7 +176,7 @@ jail serial serial "bulkhead: $vm/serial [serial]" "$serial_fds" "faults stats"
 jail console console "bulkhead: $vm/console [console]" "$virtio_fds" "faults stats"
 jail rng rng "bulkhead: $vm/rng [rng]" "$virtio_fds" "faults stats"
 jail blk blk-longest-nam "bulkhead: $vm/longest-name-15 [blk]" "$blk_fds" \
-	"faults inflight ram stats io_uring"
+	"faults inflight ram stats throttle io_uring"
 
 if [ "$(id -u)" -eq 0 ]; then
 	[ "$(for role in $roles; do status_of "${pid[$role]}" Uid; done | sort -u | wc -l)" -eq 6 ]

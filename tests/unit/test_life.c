@@ -21,6 +21,8 @@ static const struct {
 	{ LIFE_STOP, LIFE_SIDE_CHILD, 0, 0 },
 	{ LIFE_ADOPT, LIFE_SIDE_CHILD, 0, 0 },
 	{ LIFE_ATTACH, LIFE_SIDE_CHILD, 0, 1 },
+	{ LIFE_BLK_THROTTLE, LIFE_SIDE_CHILD,
+	  sizeof(struct throttle_settings), 0 },
 	{ LIFE_CORE_DEVICE, LIFE_SIDE_CHILD, sizeof(struct life_core_device),
 	  1 },
 	{ LIFE_CORE_START, LIFE_SIDE_CHILD, 0, 0 },

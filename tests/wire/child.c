@@ -35,13 +35,14 @@ static int lift(int fd)
 }
 
 static void become(const struct child_spec *spec, int life, int link,
-		   int stats, int faults,
+		   int stats, int faults, int throttle,
 		   const char *const *options)
 {
-	int high[6] = { lift(life), lift(link), lift(stats), lift(faults),
-			lift(spec->res_fd), lift(spec->res2_fd) };
-	static const int number[6] = { LIFE_FD, LINK_FD, STATS_FD, FAULT_FD,
-				       RES_FD, RES2_FD };
+	int high[] = { lift(life), lift(link), lift(stats), lift(faults),
+		       lift(throttle), lift(spec->res_fd),
+		       lift(spec->res2_fd) };
+	static const int number[] = { LIFE_FD, LINK_FD, STATS_FD, FAULT_FD,
+				      THROTTLE_FD, RES_FD, RES2_FD };
 	const char *build = getenv("BULKHEAD_BUILD");
 	const char *argv[8] = { "bulkhead" };
 	char path[4096];
@@ -50,7 +51,7 @@ static void become(const struct child_spec *spec, int life, int link,
 	/* A confined process has no system calls for the leak checker. */
 	setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
 	close_range(LIFE_FD, HIGH_FD - 1, 0);
-	for (int i = 0; i < 6; i++)
+	for (size_t i = 0; i < sizeof(number) / sizeof(*number); i++)
 		place(high[i], number[i]);
 	close_range(HIGH_FD, ~0u, 0);
 	for (int i = 0; options && options[i] && i < 6; i++)
@@ -80,6 +81,10 @@ static void begin(struct child *child, const struct child_spec *spec,
 	child->faults = mmap(NULL, FAULT_PAGE_BYTES, PROT_READ | PROT_WRITE,
 			     MAP_SHARED, faults, 0);
 	ck_assert_ptr_ne(child->faults, MAP_FAILED);
+	child->throttle_fd = spec->group ? dup(spec->group->throttle_fd) :
+			     memfd_create("throttle", MFD_CLOEXEC);
+	ck_assert_int_ge(child->throttle_fd, 0);
+	ck_assert_int_eq(ftruncate(child->throttle_fd, THROTTLE_PAGE_BYTES), 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
 				    life), 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, spec->link_type | SOCK_CLOEXEC, 0,
@@ -87,7 +92,8 @@ static void begin(struct child *child, const struct child_spec *spec,
 	child->pid = fork();
 	ck_assert_int_ge(child->pid, 0);
 	if (child->pid == 0)
-		become(spec, life[1], link[1], stats, faults, options);
+		become(spec, life[1], link[1], stats, faults,
+		       child->throttle_fd, options);
 	child->life = life[0];
 	child->link = link[0];
 	close(life[1]);

@@ -21,6 +21,7 @@ struct child {
 	int link;		/* the core's end */
 	struct stats_page *stats;
 	struct fault_page *faults;	/* the supervisor's mapping */
+	int throttle_fd;	/* its page of ipc/throttle.h */
 };
 
 /* What a child is born with; res_fd and res2_fd are taken, -1: none. */
@@ -32,6 +33,7 @@ struct child_spec {
 	int link_type;			/* SOCK_STREAM or SOCK_SEQPACKET */
 	int res_fd;
 	int res2_fd;
+	const struct child *group;	/* the throttle page is that one's; or NULL */
 };
 
 /* Start it and wait for READY. */

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Control commands of disks (ipc/README.md).  In the supervisor, C7. */
+#include <jansson.h>
+#include <string.h>
+
+#include "cli/control.h"
+#include "cli/control_commands.h"
+#include "cli/throttle_parse.h"
+#include "cli/throttles.h"
+
+/* The disk that a request names, if it is one of ours; else *error. */
+static struct device *find_disk(struct vm *vm, const json_t *request,
+				json_t **error)
+{
+	const char *name =
+		json_string_value(json_object_get(request, "device"));
+
+	if (!name) {
+		*error = control_error("the request has no device");
+		return NULL;
+	}
+	for (unsigned int i = 0; i < vm->nr_devices; i++) {
+		struct device *dev = &vm->device[i];
+
+		if (strcmp(dev->cfg->name, name))
+			continue;
+		if (dev->cfg->role == LIFE_ROLE_BLK && !dev->cfg->socket.path)
+			return dev;
+		*error = control_error("%s is %s", name,
+				       dev->cfg->socket.path ?
+				       "a back-end of somebody else" :
+				       "no disk");
+		return NULL;
+	}
+	*error = control_error("there is no such device");
+	return NULL;
+}
+
+static json_t *describe_throttle(const struct device *dev)
+{
+	struct stats_disk counts = throttles_counts(dev);
+	char text[THROTTLE_TEXT_MAX];
+	json_t *reply;
+
+	throttle_format(&dev->throttle, text);
+	reply = json_pack("{s:i, s:b, s:s, s:I, s:I, s:I}", "version",
+			  CONTROL_VERSION, "ok", 1, "throttle", text,
+			  "delayed", (json_int_t)counts.delayed, "delay_us",
+			  (json_int_t)counts.delay_us, "waiting",
+			  (json_int_t)counts.waiting);
+	if (dev->cfg->throttle_group)
+		json_object_set_new(reply, "group",
+				    json_string(dev->cfg->throttle_group));
+	return reply;
+}
+
+json_t *control_throttle(struct vm *vm, const json_t *request, bool *waits)
+{
+	const json_t *set = json_object_get(request, "set");
+	char why[VM_WHY_MAX];
+	struct device *dev;
+	json_t *error;
+
+	(void)waits;
+	dev = find_disk(vm, request, &error);
+	if (!dev)
+		return error;
+	if (set && !json_is_string(set))
+		return control_error("set must be text");
+	if (set && throttles_change(dev, json_string_value(set), why))
+		return control_error("%s", why);
+	return describe_throttle(dev);
+}
