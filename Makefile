@@ -77,7 +77,7 @@ CHARDEV := devproc/chardev.c
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/engine.c devproc/blk/steps.c \
 	devproc/blk/transfer.c devproc/blk/piece.c devproc/blk/bounce.c devproc/blk/raw.c \
 	devproc/blk/file_io.c devproc/blk/ring.c \
-	devproc/blk/image.c devproc/blk/faults.c devproc/blk/throttle.c devproc/blk/bucket.c devproc/blk/record.c \
+	devproc/blk/image.c devproc/blk/faults.c devproc/blk/throttle.c devproc/blk/bucket.c devproc/blk/hold.c devproc/blk/record.c \
 	gen/policy_blk.c $(VHOST)
 CONSOLE := devproc/console.c $(CHARDEV) gen/policy_console.c $(VHOST)
 RNG := devproc/rng.c gen/policy_rng.c $(VHOST)
@@ -93,7 +93,7 @@ CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c c
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
 	cli/children.c cli/rebirth.c cli/spare.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
 	cli/control_commands.c cli/control_faults.c cli/faults.c \
-	cli/control_disk.c cli/throttles.c
+	cli/control_disk.c cli/throttles.c cli/disks.c
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
 	cli/doctor_jail.c cli/doctor_host.c cli/doctor_walls.c
 CLI := cli/main.c cli/cmd_config_args.c cli/cmd_run.c cli/cmd_check.c \

@@ -208,6 +208,8 @@ static void describe_blk(const struct device *dev, struct life_birth_blk *blk)
 	blk->discard = dev->cfg->discard;
 	blk->block_device = dev->end.block_device;
 	blk->record = dev->end.out_fd >= 0;
+	blk->on_read_error = (uint8_t)dev->cfg->on_error[0];
+	blk->on_write_error = (uint8_t)dev->cfg->on_error[1];
 	blk->throttle = dev->throttle;
 	snprintf(blk->serial, sizeof(blk->serial), "%s",
 		 dev->cfg->serial ? dev->cfg->serial : dev->cfg->name);

@@ -117,7 +117,8 @@ static const struct verb {
 	const char *usage;
 } verbs[] = {
 	{ "restart", restart, 0, "NAME restart DEVICE" },
-	{ "throttle", disk_throttle, 16, "NAME throttle DEVICE [KEY=VALUE]..." },
+	{ "throttle", verb_throttle, 16, "NAME throttle DEVICE [KEY=VALUE]..." },
+	{ "resume", verb_resume, 0, "NAME resume DISK" },
 };
 
 #define NR_VERBS	(sizeof(verbs) / sizeof(verbs[0]))
@@ -158,7 +159,7 @@ static int device(int argc, char **argv)
 	verb = argc - optind >= 2 ? find_verb(argv[optind + 1]) : NULL;
 	if (!verb)
 		return cmd_usage_error(&cmd_device,
-				       "NAME VERB DEVICE is needed, with restart or throttle for VERB");
+				       "NAME VERB DEVICE is needed, with restart, throttle or resume for VERB");
 	args = (struct device_args){
 		.vm = argv[optind],
 		.device = argv[optind + 2],
@@ -178,6 +179,8 @@ const struct command cmd_device = {
 	.help = "  restart DEVICE               exchange its process for a new one, of the\n"
 		"                               program as it is on disk now\n"
 		"  throttle DISK [KEY=VALUE]... change its limits (bulkhead.conf(5), throttle),\n"
-		"                               or only show them\n",
+		"                               or only show them\n"
+		"  resume DISK                  let a disk that is held after an error (on_error =\n"
+		"                               hold) try again\n",
 	.run = device,
 };

@@ -19,7 +19,9 @@ struct device_args {
 json_t *device_request(const char *command, const struct device_args *args);
 
 /* Each: exit status, with a line in why unless that is 0. */
-int disk_throttle(struct client_conn *conn, const struct device_args *args,
+int verb_resume(struct client_conn *conn, const struct device_args *args,
+		char why[CLIENT_WHY_MAX]);
+int verb_throttle(struct client_conn *conn, const struct device_args *args,
 		  char why[CLIENT_WHY_MAX]);
 
 #endif

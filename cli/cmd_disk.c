@@ -39,7 +39,7 @@ static int join(const struct device_args *args, char text[SET_MAX], char *why)
 	return EXIT_SUCCESS;
 }
 
-int disk_throttle(struct client_conn *conn, const struct device_args *args,
+int verb_throttle(struct client_conn *conn, const struct device_args *args,
 		  char why[CLIENT_WHY_MAX])
 {
 	json_t *request = device_request("throttle", args);
@@ -64,5 +64,18 @@ int disk_throttle(struct client_conn *conn, const struct device_args *args,
 	       number_of(reply, "delay_us") / 1000 % 1000,
 	       number_of(reply, "waiting"));
 	json_decref(reply);
+	return EXIT_SUCCESS;
+}
+
+int verb_resume(struct client_conn *conn, const struct device_args *args,
+		char why[CLIENT_WHY_MAX])
+{
+	json_t *reply = client_ask(conn, device_request("resume-device", args),
+				   why);
+
+	if (!reply)
+		return EXIT_FAILURE;
+	json_decref(reply);
+	printf("%s/%s: resumed\n", args->vm, args->device);
 	return EXIT_SUCCESS;
 }

@@ -57,6 +57,7 @@ struct config_device {
 	int cache;			/* enum life_cache */
 	uint32_t nr_queues;
 	char *serial;
+	int on_error[2];		/* enum life_on_error, of reads, of writes */
 	struct throttle_settings throttle;
 	char *throttle_group;		/* NULL: alone */
 	/* serial, console */

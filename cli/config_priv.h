@@ -105,6 +105,11 @@ const char *config_parse_restarts(const struct config_value_context *in,
 				  void *dest);
 const char *config_parse_cache(const struct config_value_context *in,
 			       void *dest);
+const char *config_parse_on_error(const struct config_value_context *in,
+				  void *dest);
+/* dest: of reads, then of writes. */
+const char *config_parse_on_errors(const struct config_value_context *in,
+				   void *dest);
 const char *config_parse_throttle(const struct config_value_context *in,
 				  void *dest);
 const char *config_parse_group(const struct config_value_context *in,

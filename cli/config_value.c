@@ -213,6 +213,28 @@ const char *config_parse_cache(const struct config_value_context *in,
 			    dest);
 }
 
+const char *config_parse_on_error(const struct config_value_context *in,
+				  void *dest)
+{
+	static const char *const names[] = {
+		[LIFE_ERROR_REPORT] = "report",
+		[LIFE_ERROR_HOLD] = "hold",
+	};
+
+	return parse_choice(in->value, names, 2, "expected report or hold",
+			    dest);
+}
+
+const char *config_parse_on_errors(const struct config_value_context *in,
+				   void *dest)
+{
+	int *both = dest;
+	const char *why = config_parse_on_error(in, &both[0]);
+
+	both[1] = both[0];
+	return why;
+}
+
 const char *config_parse_throttle(const struct config_value_context *in,
 				  void *dest)
 {

@@ -25,7 +25,7 @@ json_t *control_error(const char *fmt, ...)
 			 "error", text);
 }
 
-static json_t *reply_ok(void)
+json_t *control_ok(void)
 {
 	return json_pack("{s:i, s:b}", "version", CONTROL_VERSION, "ok", 1);
 }
@@ -43,6 +43,8 @@ static json_t *describe_child(struct child *child)
 	const struct device *dev = device_of(child);
 	const char *state = dev ? rebirth_state_name(dev) : NULL;
 
+	if (dev && !state && dev->held)
+		state = "held";
 	if (child->spare)
 		state = "spare";
 	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:i, s:s}", "role",
@@ -119,7 +121,7 @@ static json_t *command_stop(struct vm *vm, const json_t *request, bool *waits)
 	}
 	*waits = true;
 	vm_stop(vm, (uint32_t)timeout_ms, "bulkhead stop");
-	return reply_ok();
+	return control_ok();
 }
 
 static json_t *command_kill(struct vm *vm, const json_t *request, bool *waits)
@@ -127,7 +129,7 @@ static json_t *command_kill(struct vm *vm, const json_t *request, bool *waits)
 	(void)request;
 	*waits = true;
 	vm_kill(vm, RUN_KILLED, "bulkhead kill");
-	return reply_ok();
+	return control_ok();
 }
 
 static json_t *command_restart_device(struct vm *vm, const json_t *request,
@@ -149,7 +151,7 @@ static json_t *command_restart_device(struct vm *vm, const json_t *request,
 			return control_error("%s is a back-end of somebody else",
 					     name);
 		return rebirth_exchange(dev, why) ? control_error("%s", why) :
-						    reply_ok();
+						    control_ok();
 	}
 	return control_error("there is no such device");
 }
@@ -159,7 +161,7 @@ static json_t *command_wait(struct vm *vm, const json_t *request, bool *waits)
 	(void)vm;
 	(void)request;
 	*waits = true;
-	return reply_ok();
+	return control_ok();
 }
 
 static const struct {
@@ -172,6 +174,7 @@ static const struct {
 	{ "kill", command_kill },
 	{ "restart-device", command_restart_device },
 	{ "throttle", control_throttle },
+	{ "resume-device", control_resume },
 	{ "wait", command_wait },
 };
 

@@ -19,7 +19,10 @@ json_t *control_fault(struct vm *vm, const json_t *request, bool *waits);
 
 /* control_disk.c, likewise. */
 json_t *control_throttle(struct vm *vm, const json_t *request, bool *waits);
+json_t *control_resume(struct vm *vm, const json_t *request, bool *waits);
 
+/* {"ok": true} */
+json_t *control_ok(void);
 json_t *control_error(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));
 

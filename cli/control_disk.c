@@ -5,6 +5,7 @@
 
 #include "cli/control.h"
 #include "cli/control_commands.h"
+#include "cli/disks.h"
 #include "cli/throttle_parse.h"
 #include "cli/throttles.h"
 
@@ -70,4 +71,17 @@ json_t *control_throttle(struct vm *vm, const json_t *request, bool *waits)
 	if (set && throttles_change(dev, json_string_value(set), why))
 		return control_error("%s", why);
 	return describe_throttle(dev);
+}
+
+json_t *control_resume(struct vm *vm, const json_t *request, bool *waits)
+{
+	char why[VM_WHY_MAX];
+	struct device *dev;
+	json_t *error;
+
+	(void)waits;
+	dev = find_disk(vm, request, &error);
+	if (!dev)
+		return error;
+	return disk_resume(dev, why) ? control_error("%s", why) : control_ok();
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cli/children.h"
+#include "cli/disks.h"
 #include "cli/supervisor.h"
 
 #define MESSAGES_PER_TURN	16
@@ -160,6 +161,19 @@ static void escape_typed(struct child *child)
 	vm_kill(child->vm, RUN_KILLED, "Ctrl-A x");
 }
 
+/* A sound disk says so once, and then waits for an operator. */
+#define HELD_PER_SECOND	16
+
+static void disk_held(struct child *child, const struct life_blk_held *event)
+{
+	if (child->role != LIFE_ROLE_BLK)
+		misbehaved(child, "it spoke for a disk");
+	else if (!log_allowed(&child->events, HELD_PER_SECOND))
+		misbehaved(child, "it sends too many events");
+	else
+		disk_is_held(device_of(child), event);
+}
+
 static void take_message(struct child *child, const struct life_msg *msg)
 {
 	if (child->spare && msg->type != LIFE_READY &&
@@ -185,6 +199,9 @@ static void take_message(struct child *child, const struct life_msg *msg)
 		return;
 	case LIFE_CORE_EVENT:
 		core_event(child, &msg->u.core_event);
+		return;
+	case LIFE_BLK_HELD:
+		disk_held(child, &msg->u.blk_held);
 		return;
 	case LIFE_PONG:
 		if (device_of(child))

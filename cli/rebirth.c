@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "cli/children.h"
+#include "cli/disks.h"
 #include "cli/resources.h"
 #include "ipc/fdmsg.h"
 #include "jail/death.h"
@@ -288,6 +289,7 @@ bool rebirth_of_dead(struct device *dev, const char *how,
 	rebirth->died_us = now_us();
 	rebirth->pinged_ms = 0;
 	drop_link(dev);
+	disk_lost_process(dev);
 	if (exchange && death_is_clean(info)) {
 		rebirth->nr_fast = 0;
 		put_off(dev);

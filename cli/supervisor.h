@@ -105,6 +105,7 @@ struct device {
 	uint32_t nr_queues;
 	int inflight_fd;	/* -1: none */
 	struct rebirth rebirth;
+	bool held;		/* of a disk: after an error, until a resume */
 	int throttle_fd;	/* of a disk of ours; -1: none */
 	struct throttle_settings throttle;	/* of a disk: in force */
 	struct child child;	/* unborn for ever if the back-end is foreign */

@@ -447,7 +447,7 @@ static size_t filter_escape(uint8_t *to, const uint8_t *from, size_t len)
 		}
 		if (host.escaped && from[i] == ESCAPE_QUIT) {
 			host.escaped = false;
-			device_tell(LIFE_ESCAPE);
+			device_tell(LIFE_ESCAPE, NULL);
 			continue;
 		}
 		if (host.escaped && from[i] != ESCAPE_KEY)

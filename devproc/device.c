@@ -55,6 +55,8 @@ static void begin_to_count(void)
 	/* What the process before had in flight is not: it is done again. */
 	for (unsigned int i = 0; i < STATS_MAX_QUEUES; i++)
 		device_stats->queue[i].in_flight = 0;
+	__atomic_store_n(&device_stats->disk.waiting, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&device_stats->disk.held, 0, __ATOMIC_RELAXED);
 }
 
 /* argv[0], which ps shows, no longer says that this is a spare. */
@@ -107,9 +109,9 @@ void device_fail(const char *fmt, ...)
 	loop_quit(1);
 }
 
-void device_tell(enum life_type type)
+void device_tell(enum life_type type, const void *payload)
 {
-	life_link_tell(type);
+	life_link_tell(type, payload);
 }
 
 void device_link_closed(void)

@@ -76,8 +76,8 @@ int device_main(const struct device_ops *ops, int argc, char **argv);
  */
 void device_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Tell the supervisor something without payload (LIFE_ESCAPE). */
-void device_tell(enum life_type type);
+/* Tell the supervisor something; payload: as the type says, NULL if none. */
+void device_tell(enum life_type type, const void *payload);
 
 /*
  * The peer on LINK_FD closed it: the VM, or the front-end, is over, and so is

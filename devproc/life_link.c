@@ -129,10 +129,11 @@ int life_link_start(const struct device_ops *device_ops)
 	return ret || is_ready ? ret : say_ready();
 }
 
-void life_link_tell(enum life_type type)
+void life_link_tell(enum life_type type, const void *payload)
 {
 	if (has_supervisor)
-		(void)life_send(LIFE_FD, type, NULL, NULL, 0, TELL_TIMEOUT_MS);
+		(void)life_send(LIFE_FD, type, payload, NULL, 0,
+				TELL_TIMEOUT_MS);
 }
 
 void life_link_failed(const char *text)

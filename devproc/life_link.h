@@ -20,8 +20,8 @@ void life_link_adoption(void);
 /* Serve LIFE_FD in the loop and say READY, if that was not said.  Return: 0 or -errno. */
 int life_link_start(const struct device_ops *ops);
 
-/* One message without payload, or last words.  No-op without supervisor. */
-void life_link_tell(enum life_type type);
+/* One message, or last words.  No-op without supervisor. */
+void life_link_tell(enum life_type type, const void *payload);
 void life_link_failed(const char *text);
 
 #endif

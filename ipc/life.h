@@ -43,6 +43,7 @@ enum life_type {
 	LIFE_ATTACH,		/* no payload, 1 fd: peer of a socket backend */
 	/* supervisor -> blk */
 	LIFE_BLK_THROTTLE,	/* struct throttle_settings: from now on */
+	LIFE_BLK_RESUME,	/* no payload: try again what was held */
 	/* supervisor -> core */
 	LIFE_CORE_DEVICE,	/* struct life_core_device, fds: link[, inflight] */
 	LIFE_CORE_START,	/* no payload: all devices named, run */
@@ -56,6 +57,8 @@ enum life_type {
 	LIFE_ESCAPE,		/* no payload: user typed the escape on the terminal */
 	/* core -> supervisor */
 	LIFE_CORE_EVENT,	/* struct life_core_event */
+	/* blk -> supervisor */
+	LIFE_BLK_HELD,		/* struct life_blk_held: it waits for BLK_RESUME */
 };
 
 struct life_hdr {
@@ -98,6 +101,12 @@ static inline bool life_cache_is_direct(enum life_cache cache)
 	return cache == LIFE_CACHE_NONE || cache == LIFE_CACHE_DIRECTSYNC;
 }
 
+/* What a disk does about an I/O error of the host. */
+enum life_on_error {
+	LIFE_ERROR_REPORT = 0,	/* the guest gets it */
+	LIFE_ERROR_HOLD,	/* the disk waits: LIFE_BLK_HELD */
+};
+
 struct life_birth_blk {
 	uint64_t size_bytes;	/* of the image, as the supervisor saw it; 0: find out */
 	uint16_t nr_queues;	/* 1..LIFE_MAX_VCPUS */
@@ -109,7 +118,9 @@ struct life_birth_blk {
 	uint8_t nr_extra;	/* files from EXTRA_FD on, LIFE_BLK_MAX_EXTRA at most */
 	char serial[24];	/* virtio-blk GET_ID, at most 20 characters used */
 	uint8_t cache;		/* enum life_cache */
-	uint8_t pad[7];
+	uint8_t on_read_error;	/* enum life_on_error */
+	uint8_t on_write_error;
+	uint8_t pad[5];
 	struct throttle_settings throttle;
 };
 
@@ -169,6 +180,12 @@ enum life_core_event_kind {
 	LIFE_EVENT_CLOCK_JUMPED,	/* a fault: every vCPU must leave the guest */
 };
 
+struct life_blk_held {
+	uint32_t err;		/* errno */
+	uint32_t write;		/* 0: a read; 1: all else */
+	uint64_t offset;	/* bytes, into the disk */
+};
+
 struct life_core_event {
 	uint32_t kind;		/* enum life_core_event_kind */
 	uint32_t index;		/* device, where the kind has one */
@@ -180,6 +197,7 @@ struct life_core_event {
 _Static_assert(sizeof(struct life_hdr) == 8, "life_hdr");
 _Static_assert(sizeof(struct life_birth_blk) == 152, "life_birth_blk");
 _Static_assert(sizeof(struct life_core_device) == 32, "life_core_device");
+_Static_assert(sizeof(struct life_blk_held) == 16, "life_blk_held");
 _Static_assert(sizeof(struct life_core_relink) == 16, "life_core_relink");
 _Static_assert(sizeof(struct life_core_event) == 272, "life_core_event");
 
@@ -211,6 +229,7 @@ struct life_msg {
 		struct life_core_device core_device;
 		struct life_core_relink core_relink;
 		struct life_core_event core_event;
+		struct life_blk_held blk_held;
 		struct throttle_settings throttle;
 	} u;
 };

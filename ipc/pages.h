@@ -44,7 +44,8 @@ struct stats_disk {
 	uint64_t delayed;	/* requests that throttling made wait */
 	uint64_t delay_us;	/* all of them together */
 	uint64_t waiting;	/* of those, now */
-	uint64_t pad[5];
+	uint64_t held;		/* requests that wait for a resume, now */
+	uint64_t pad[4];
 };
 
 struct stats_page {

@@ -8,6 +8,7 @@
  */
 #include "devproc/blk/faults.h"
 
+#include <errno.h>
 #include <linux/virtio_blk.h>
 #include <stddef.h>
 
@@ -59,7 +60,7 @@ static enum fault_op op_of(const struct blk_request *req)
 
 /* --- taking ---------------------------------------------------------------------- */
 
-bool faults_take(struct blk_request *req)
+static bool match(struct blk_request *req, uint32_t actions)
 {
 	struct blk_faults *faults = &faults_of[req->index];
 	struct fault_request asked = { .op = op_of(req) };
@@ -68,9 +69,27 @@ bool faults_take(struct blk_request *req)
 		asked.sector = req->offset / SECTOR_BYTES;
 		asked.nr_sectors = req->left / SECTOR_BYTES;
 	}
-	if (!fault_match(FAULT_REQUEST_ACTIONS, &asked, &faults->set))
+	if (!fault_match(actions, &asked, &faults->set))
 		return false;
 	req->faults = faults;
+	return true;
+}
+
+void faults_take_again(struct blk_request *req)
+{
+	if (!req->faults || (!has(req, FAULT_EIO) && !has(req, FAULT_ENOSPC)))
+		return;
+	req->faults = NULL;
+	if (fault_armed())
+		(void)match(req, 1u << FAULT_EIO | 1u << FAULT_ENOSPC);
+}
+
+bool faults_take(struct blk_request *req)
+{
+	struct blk_faults *faults = &faults_of[req->index];
+
+	if (!match(req, FAULT_REQUEST_ACTIONS))
+		return false;
 	vhost_fault_fetched(&faults->set, req->vring, req->chain.head);
 	if (!has(req, FAULT_DELAY) && !has(req, FAULT_HOLD))
 		return false;
@@ -166,6 +185,11 @@ static void misdirect(struct blk_request *req, const struct blk_image *image)
 		req->offset + by : by - (image->bytes - req->offset);
 	if (req->left > image->bytes - req->offset)
 		req->offset = 0;
+}
+
+int faults_errno(const struct blk_request *req)
+{
+	return has(req, FAULT_ENOSPC) ? ENOSPC : EIO;
 }
 
 int faults_begin(struct blk_request *req, const struct blk_image *image)

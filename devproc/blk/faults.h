@@ -23,6 +23,15 @@ bool faults_take(struct blk_request *req);
  */
 int faults_begin(struct blk_request *req, const struct blk_image *image);
 
+/* faults_begin() failed it: what would the host have said?  Positive errno. */
+int faults_errno(const struct blk_request *req);
+
+/*
+ * It was held, and goes on: if a rule is to fail it, hold it against the rules
+ * for that once more, as the host would do.
+ */
+void faults_take_again(struct blk_request *req);
+
 /* A write's data must be copied, as it is to be changed. */
 bool faults_want_copy(const struct blk_request *req);
 /* buf: the copy of the first len bytes still to be written. */

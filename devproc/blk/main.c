@@ -12,6 +12,7 @@
 
 #include "devproc/blk/blk.h"
 #include "devproc/blk/engine.h"
+#include "devproc/blk/hold.h"
 #include "devproc/blk/record.h"
 #include "devproc/blk/steps.h"
 #include "devproc/blk/throttle.h"
@@ -181,6 +182,7 @@ static int blk_open(const struct life_birth *birth)
 		ret = image_measure(blk, &image);
 	image.format = &format_raw;
 	engine_init();
+	hold_init(blk);
 	steps_init(&image);
 	if (!ret)
 		ret = file_io_open(blk->record, blk->nr_extra);
@@ -231,10 +233,16 @@ static void blk_finish(void)
 /* What the supervisor says while we run. */
 static bool blk_order(const struct life_msg *msg)
 {
-	if (msg->type != LIFE_BLK_THROTTLE)
+	switch (msg->type) {
+	case LIFE_BLK_THROTTLE:
+		throttle_set(&msg->u.throttle);
+		return true;
+	case LIFE_BLK_RESUME:
+		hold_resume();
+		return true;
+	default:
 		return false;
-	throttle_set(&msg->u.throttle);
-	return true;
+	}
 }
 
 static const struct device_ops blk_ops = {

@@ -6,14 +6,16 @@
  *	steps_begin()	   1 parse	what does the guest ask for	request.c
  *			   2 faults	do any meet it; may wait	faults.c
  *			   3 throttle	is it its turn; may wait	throttle.c
- *	go()		   4 faults	change what it asks for, or end it
- *			   5 record	note what it is			record.c
- *			   6 transfer	format, files, data; waits	transfer.c
+ *	go()		   4 hold	is the disk held; then it waits	hold.c
+ *			   5 faults	change what it asks for, or end it
+ *			   6 record	note what it is			record.c
+ *			   7 transfer	format, files, data; waits	transfer.c
  *	steps_transferred()
- *			   7 flush	a write that must be stable: 6 again
- *			   8 record	append the note; waits		record.c
- *	end()		   9 faults	say something else
- *			  10 complete	tell the guest			engine.c
+ *			   8 hold	it failed: keep it for later, or not
+ *			   9 flush	a write that must be stable: 7 again
+ *			  10 record	append the note; waits		record.c
+ *	end()		  11 faults	say something else
+ *			  12 complete	tell the guest			engine.c
  *
  * A step that waits gives the request to somebody who calls the next step
  * from the loop.  A step that finds the end skips to end().
@@ -24,6 +26,7 @@
 
 #include "devproc/blk/engine.h"
 #include "devproc/blk/faults.h"
+#include "devproc/blk/hold.h"
 #include "devproc/blk/record.h"
 #include "devproc/blk/throttle.h"
 #include "devproc/blk/transfer.h"
@@ -42,14 +45,34 @@ static void end(struct blk_request *req, uint8_t status)
 
 static void go(struct blk_request *req)
 {
-	int status = req->faults ? faults_begin(req, image) : -1;
+	int status;
 
+	if (hold_park(req))
+		return;
+	status = req->faults ? faults_begin(req, image) : -1;
+	if (status == VIRTIO_BLK_S_IOERR &&
+	    hold_take(req, faults_errno(req), HOLD_BEGIN))
+		return;
 	if (status >= 0) {
 		end(req, (uint8_t)status);
 		return;
 	}
 	record_begin(req);
 	transfer_begin(req);
+}
+
+/* The disk was held, and goes on. */
+static void try_again(struct blk_request *req, enum hold_stage stage)
+{
+	switch (stage) {
+	case HOLD_BEGIN:
+		faults_take_again(req);
+		go(req);
+		return;
+	case HOLD_TRANSFER:
+		transfer_begin(req);
+		return;
+	}
 }
 
 static void pass_throttle(struct blk_request *req)
@@ -82,6 +105,8 @@ void steps_transferred(struct blk_request *req, int err)
 {
 	if (err) {
 		report(req, err);
+		if (hold_take(req, err, HOLD_TRANSFER))
+			return;
 		end(req, VIRTIO_BLK_S_IOERR);
 	} else if (request_becomes_flush(req, image)) {
 		transfer_begin(req);
@@ -98,10 +123,14 @@ void steps_recorded(struct blk_request *req)
 
 void steps_due(void)
 {
+	enum hold_stage stage;
+
 	for (struct blk_request *req; (req = faults_next_due()); )
 		pass_throttle(req);
 	for (struct blk_request *req; (req = throttle_next_due()); )
 		go(req);
+	for (struct blk_request *req; (req = hold_next(&stage)); )
+		try_again(req, stage);
 }
 
 void steps_release(unsigned int queue)
@@ -116,11 +145,13 @@ void steps_release(unsigned int queue)
 	 */
 	for (struct blk_request *req; (req = throttle_drop(queue)); )
 		end(req, VIRTIO_BLK_S_IOERR);
+	for (struct blk_request *req; (req = hold_drop(queue)); )
+		end(req, VIRTIO_BLK_S_IOERR);
 }
 
 unsigned int steps_nr_parked(void)
 {
-	return throttle_nr_waiting();
+	return throttle_nr_waiting() + hold_nr();
 }
 
 void steps_init(const struct blk_image *blk_image)

@@ -72,7 +72,6 @@ int throttle_open(const struct throttle_settings *settings)
 	close(THROTTLE_FD);
 	throttle.page = page;
 	use(settings);
-	__atomic_store_n(&device_stats->disk.waiting, 0, __ATOMIC_RELAXED);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Disks of a running VM: throttled, from the configuration and by command.
+# Disks of a running VM: throttled, held after an error and resumed.
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -34,6 +34,7 @@ refuses "a group whose members differ" \
 	"\[blk vda\] and \[blk vdb\] are throttle_group = g, but their throttle differs" \
 	"blk vda.throttle_group=g" "blk vdb.throttle_group=g" \
 	"blk vda.throttle=iops=50" "blk vdb.throttle=iops=60"
+refuses "a wrong on_error" "on_error = stop: expected report or hold" "blk vda.on_error=stop"
 refuses "a group without a name" "a group has a name of" "blk vda.throttle_group="
 
 # --- a running VM -------------------------------------------------------------
@@ -74,6 +75,9 @@ report "taken away"
 disk throttle vda iops=10 iops=fast
 [ $? -eq 1 ] && disk_says 'iops=fast: expected requests a second' && throttle_is vda 'off; group slow'
 report "a wrong limit changes nothing"
+disk resume vda
+[ $? -eq 1 ] && disk_says "vda is not held"
+report "a disk that is not held cannot be resumed"
 disk throttle rng iops=5
 [ $? -eq 1 ] && disk_says 'rng is no disk'
 report "rng is no disk"
@@ -92,4 +96,30 @@ report "limits outlive the process"
 "$bulkhead" kill "$vm" >/dev/null
 ended 7 && nothing_left
 report "nothing is left"
+
+# --- a guest without room: it reads, writes, flushes, reads, powers off ---------
+cp "$build/tests/guest/virtio_blk.guest" "$scratch/kernel"
+# held NR: the log has told so often that vda is held
+held() {
+	local tries=0
+	until [ "$(grep -c "the disk is held until" "$scratch/err")" -eq "$1" ]; do
+		tries=$((tries + 1))
+		[ "$tries" -lt 250 ] || return 1
+		sleep 0.02
+	done
+}
+start_vm --set vm.cmdline=off --set "blk vda.on_error=hold" \
+	--set "blk vda.queues=1" --set "fault.vda=enospc op=write"
+held 1 && says 'vda: a write at byte 4096 failed: No space left on device; the disk is held' &&
+	"$bulkhead" ps "$vm" | grep -Eq "vda +blk +held "
+report "a disk without room is held"
+disk resume vda && held 2
+report "resumed without room it is held again"
+disk restart vda && held 3
+report "its next process finds no room either"
+"$bulkhead" fault "$vm" --clear >/dev/null && disk resume vda && disk_says "$vm/vda: resumed" &&
+	ended 0 && grep -q "^write=0" "$scratch/out" && grep -q "^again=0" "$scratch/out"
+report "with room it goes on, and the guest saw no error"
+nothing_left
+report "nothing is left of it"
 finish

@@ -47,8 +47,9 @@ void loop_sleep_at_most(int ms)
 	(void)ms;
 }
 
-void device_tell(enum life_type type)
+void device_tell(enum life_type type, const void *payload)
 {
+	(void)payload;
 	ck_assert_int_eq(type, LIFE_ESCAPE);
 	nr_escapes++;
 }

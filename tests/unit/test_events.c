@@ -11,13 +11,14 @@
 #include <unistd.h>
 
 #include "cli/children.h"
+#include "cli/disks.h"
 
 #define FLOOD	20000
 
 static struct config config = { .name = (char[]){ "debian" } };
 static struct vm vm;
 static int child_end;
-static unsigned int kills, ends, interrupts;
+static unsigned int kills, ends, interrupts, held;
 static int end_status;
 
 void child_kill(struct child *child) { child->state = CHILD_STOPPING; kills++; }
@@ -28,6 +29,12 @@ void child_interrupt(struct child *child) { (void)child; interrupts++; }
 int child_set_ready(struct child *child) { (void)child; return 0; }
 void vm_child_ready(struct child *child) { (void)child; }
 void rebirth_pong(struct device *dev, uint64_t c) { (void)dev; (void)c; }
+void disk_is_held(struct device *dev, const struct life_blk_held *e)
+{
+	(void)dev;
+	(void)e;
+	held++;
+}
 bool rebirth_of_foreign(struct device *dev, const char *text, bool in_flight)
 {
 	(void)dev;
@@ -60,7 +67,8 @@ static void set_up(void)
 	};
 	vm.core.life = (struct watch){ -1, events_take, &vm.core };
 	child_end = pair[1];
-	kills = ends = interrupts = 0;
+	kills = ends = interrupts = held = 0;
+	vm.core.role = LIFE_ROLE_CORE;
 }
 
 static void tear_down(void)
@@ -124,6 +132,36 @@ START_TEST(a_guest_that_is_driven_wrong_is_not)
 }
 END_TEST
 
+static void say_held(void)
+{
+	const struct life_blk_held event = { .err = 28, .write = 1 };
+
+	ck_assert_int_eq(life_send(child_end, LIFE_BLK_HELD, &event, NULL, 0,
+				   100), 0);
+	events_take(&vm.core.life, 0);
+}
+
+START_TEST(only_a_disk_is_held)
+{
+	say_held();
+	ck_assert_uint_eq(held, 0);
+	ck_assert_uint_eq(kills, 1);
+}
+END_TEST
+
+START_TEST(a_disk_that_floods_is_killed)
+{
+	vm.core.role = LIFE_ROLE_BLK;
+	say_held();
+	ck_assert_uint_eq(held, 1);
+	ck_assert_uint_eq(kills, 0);
+	for (int i = 0; i < 100; i++)
+		say_held();
+	ck_assert_uint_lt(held, 100);
+	ck_assert_uint_ge(kills, 1);
+}
+END_TEST
+
 START_TEST(a_clock_that_jumps_brings_all_vcpus_out)
 {
 	say(LIFE_EVENT_CLOCK_JUMPED);
@@ -144,6 +182,8 @@ int main(void)
 	tcase_add_loop_test(tcase, a_core_that_floods_is_killed, 0,
 			    (int)(sizeof(kinds) / sizeof(kinds[0])));
 	tcase_add_test(tcase, a_guest_that_is_driven_wrong_is_not);
+	tcase_add_test(tcase, only_a_disk_is_held);
+	tcase_add_test(tcase, a_disk_that_floods_is_killed);
 	tcase_add_test(tcase, a_clock_that_jumps_brings_all_vcpus_out);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);

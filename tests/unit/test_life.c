@@ -23,6 +23,7 @@ static const struct {
 	{ LIFE_ATTACH, LIFE_SIDE_CHILD, 0, 1 },
 	{ LIFE_BLK_THROTTLE, LIFE_SIDE_CHILD,
 	  sizeof(struct throttle_settings), 0 },
+	{ LIFE_BLK_RESUME, LIFE_SIDE_CHILD, 0, 0 },
 	{ LIFE_CORE_DEVICE, LIFE_SIDE_CHILD, sizeof(struct life_core_device),
 	  1 },
 	{ LIFE_CORE_START, LIFE_SIDE_CHILD, 0, 0 },
@@ -35,6 +36,8 @@ static const struct {
 	{ LIFE_ESCAPE, LIFE_SIDE_SUPERVISOR, 0, 0 },
 	{ LIFE_CORE_EVENT, LIFE_SIDE_SUPERVISOR,
 	  sizeof(struct life_core_event), 0 },
+	{ LIFE_BLK_HELD, LIFE_SIDE_SUPERVISOR, sizeof(struct life_blk_held),
+	  0 },
 };
 #define NR_GOOD ((int)(sizeof(good) / sizeof(*good)))
 
