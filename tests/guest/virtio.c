@@ -39,23 +39,36 @@ int find_disk(void)
 	return 0;
 }
 
+/* PCI 3.0, 6.2.5.1: bit 2 says that the next register is the upper half. */
+static uint64_t bar_address(uint32_t index)
+{
+	uint32_t reg = 0x10 + 4 * index;
+	uint32_t low = config_read(reg);
+	uint64_t high = low & 4 ? config_read(reg + 4) : 0;
+
+	return high << 32 | (low & ~15u);
+}
+
+/* Other machines' devices have their parts in several BARs. */
 static void note_cap(uint32_t cap)
 {
 	uint32_t offset = config_read(cap + 8);
+	uint32_t word = config_read(cap + 4);
 
 	if ((config_read(cap) & 0xff) == CAP_MSIX) {
 		msix_cap = cap;
-		table = bar + (config_read(cap + 4) & ~7u);
+		table = bar_address(word & 7) + (word & ~7u);
 		return;
 	}
 	if ((config_read(cap) & 0xff) != CAP_VENDOR)
 		return;
 	switch (config_read(cap + 3) & 0xff) {
 	case 1:
+		bar = bar_address(word & 0xff);
 		common = bar + offset;
 		break;
 	case 2:
-		notify = bar + offset;
+		notify = bar_address(word & 0xff) + offset;
 		notify_step = config_read(cap + 16);
 		break;
 	}
@@ -65,7 +78,7 @@ void find_caps(void)
 {
 	uint32_t cap = config_read(0x34) & 0xff;
 
-	bar = (uint64_t)config_read(0x14) << 32 | (config_read(0x10) & ~15u);
+	bar = bar_address(0);
 	for (uint32_t n = 0; cap && n < 16; n++) {
 		note_cap(cap);
 		cap = config_read(cap + 1) & 0xff;

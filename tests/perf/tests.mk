@@ -5,9 +5,10 @@ $(eval $(call program,tests/perf/bench_start,tests/perf/bench_start.c tests/perf
 $(eval $(call program,tests/perf/bench_blk,tests/perf/bench_blk.c tests/perf/cpu.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC)))
 BENCHES := $(O)/tests/perf/bench_jail $(O)/tests/perf/bench_start \
 	$(O)/tests/perf/bench_blk $(O)/tests/perf/first_byte.guest \
-	$(O)/tests/perf/bench_rebirth
+	$(O)/tests/perf/bench_rebirth $(O)/tests/perf/bench_reconnect
 $(O)/tests/perf/first_byte.guest: tests/perf/first_byte.S tests/guest/guest.lds vmm-core/layout.h
 	$(call say,GUEST,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(GUEST_FLAGS) -o $@ $<
 $(eval $(call program,tests/perf/bench_rebirth,tests/perf/bench_rebirth.c $(STORM)))
+$(eval $(call program,tests/perf/bench_reconnect,tests/perf/bench_reconnect.c))
