@@ -61,7 +61,7 @@ CORE := vmm-core/main.c vmm-core/report.c \
 	vmm-core/exit_report.c vmm-core/core_fault.c vmm-core/bus.c vmm-core/irq.c \
 	vmm-core/load.c vmm-core/load_bzimage.c vmm-core/load_elf.c vmm-core/boot.c \
 	vmm-core/acpi.c vmm-core/acpi_pm.c vmm-core/pvpanic.c \
-	vmm-core/serial_link.c vmm-core/uart_shadow.c vmm-core/relink.c \
+	vmm-core/serial_link.c vmm-core/uart_shadow.c vmm-core/relink.c vmm-core/chores.c \
 	vmm-core/pci.c vmm-core/pci_bar.c vmm-core/msix.c \
 	vmm-core/virtio_pci.c vmm-core/virtio_pci_regs.c vmm-core/virtio_pci_bus.c \
 	vmm-core/vhost_front.c vmm-core/vhost_front_replay.c \

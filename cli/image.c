@@ -23,6 +23,7 @@
 #define SECTOR_BYTES		512	/* virtio 1.2, 5.2.4: capacity's unit */
 #define LOCK_WAIT_MS		3000
 #define LOCK_STEP_MS		20
+#define LOCK_GRACE_MS		40	/* before anybody is looked for */
 #define HOLDER_MAX_FDS		1024	/* of one process, looked through */
 
 static int fail(const struct config_device *cfg, int err, const char *what,
@@ -130,13 +131,14 @@ static void read_title(pid_t pid, char *title, size_t len)
 
 /*
  * Take the lock.  A process that died lets go of it only when the kernel has
- * ended its io_uring, a moment after it was reaped: a lock without a visible
- * holder is waited for.  Return: 0, -EBUSY with *holder, or another -errno.
+ * ended its io_uring, a moment after it was reaped: a lock is waited for that
+ * moment, and one without a visible holder longer.  Return: 0, -EBUSY with *holder, or another -errno.
  */
 static int try_lock(const struct config_device *cfg, int fd,
 		    const struct stat *st, pid_t *holder)
 {
-	long long end_ms = fdmsg_now_ms() + LOCK_WAIT_MS;
+	long long begin_ms = fdmsg_now_ms();
+	bool look = false;
 	struct flock lock;
 
 	do {
@@ -151,11 +153,12 @@ static int try_lock(const struct config_device *cfg, int fd,
 			return -errno;
 		if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
 			lock.l_pid = 0;
-		*holder = lock_holder(st, &lock);
+		*holder = look ? lock_holder(st, &lock) : 0;
 		if (*holder)
 			break;
-		poll(NULL, 0, LOCK_STEP_MS);
-	} while (fdmsg_now_ms() < end_ms);
+		poll(NULL, 0, look ? LOCK_STEP_MS : 1);
+		look = fdmsg_now_ms() - begin_ms > LOCK_GRACE_MS;
+	} while (fdmsg_now_ms() - begin_ms < LOCK_WAIT_MS);
 	return -EBUSY;
 }
 

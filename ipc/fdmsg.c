@@ -14,10 +14,25 @@
 
 #include "ipc/fdmsg.h"
 
+/* As many as the kernel passes at once: what does not fit it would close. */
+#define SCM_MAX_FDS	253
+
 union control_space {
 	struct cmsghdr align;
-	char bytes[CMSG_SPACE(sizeof(int) * FDMSG_MAX_FDS)];
+	char bytes[CMSG_SPACE(sizeof(int) * SCM_MAX_FDS)];
 };
+
+static void close_at_once(int fd)
+{
+	close(fd);
+}
+
+static void (*close_fd)(int fd) = close_at_once;
+
+void fdmsg_set_closer(void (*closer)(int fd))
+{
+	close_fd = closer;
+}
 
 long long fdmsg_now_ms(void)
 {
@@ -30,7 +45,7 @@ long long fdmsg_now_ms(void)
 void fdmsg_close_all(const int *fds, unsigned int nr_fds)
 {
 	for (unsigned int i = 0; i < nr_fds; i++)
-		close(fds[i]);
+		close_fd(fds[i]);
 }
 
 /* Wait for events on sock until deadline_ms (-1: for ever). */
@@ -73,9 +88,9 @@ static void put_fds(struct msghdr *hdr, union control_space *space,
 {
 	struct cmsghdr *cmsg;
 
-	memset(space, 0, sizeof(*space));
 	hdr->msg_control = space->bytes;
 	hdr->msg_controllen = CMSG_SPACE(sizeof(int) * nr_fds);
+	memset(space, 0, hdr->msg_controllen);
 	cmsg = CMSG_FIRSTHDR(hdr);
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_RIGHTS;
@@ -149,7 +164,7 @@ static unsigned int take_fds(struct msghdr *hdr, int *all, int *foul)
 			continue;
 		}
 		count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		if (count > FDMSG_MAX_FDS - nr) {
+		if (count > SCM_MAX_FDS - nr) {
 			/* The control buffer has no room for this many. */
 			*foul = 1;
 			continue;
@@ -165,7 +180,7 @@ ssize_t fdmsg_recv(int sock, void *buf, size_t len, int *fds,
 {
 	long long deadline_ms = deadline_of(timeout_ms);
 	unsigned int max_fds = nr_fds ? *nr_fds : 0;
-	int all[FDMSG_MAX_FDS];
+	int all[SCM_MAX_FDS];
 	union control_space space;
 	unsigned int got_fds;
 	struct msghdr hdr;

@@ -39,6 +39,12 @@ ssize_t fdmsg_recv(int sock, void *buf, size_t len, int *fds,
 /* Read exactly len more bytes of a stream; an fd that comes is -EPROTO. */
 int fdmsg_recv_exact(int sock, void *buf, size_t len, int timeout_ms);
 
+/*
+ * Close fds that came by messages, or lead to a peer.  Once fdmsg_set_closer()
+ * was called, closer does it, here and wherever this file closes what it
+ * refuses: close(2) of a peer's file may block as long as the peer likes.
+ */
 void fdmsg_close_all(const int *fds, unsigned int nr_fds);
+void fdmsg_set_closer(void (*closer)(int fd));
 
 #endif

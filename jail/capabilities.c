@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/securebits.h>
 #include <sys/capability.h>
+#include <sys/prctl.h>
 
 #include "jail/capabilities.h"
 
@@ -23,7 +24,9 @@ int capabilities_lock(void)
 		;
 	if (errno != EINVAL)
 		return -errno;
-	if (cap_reset_ambient() != 0 || cap_set_secbits(SECUREBITS) != 0)
+	/* Not cap_reset_ambient(), which asks for each of them first. */
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 ||
+	    cap_set_secbits(SECUREBITS) != 0)
 		return -errno;
 	return 0;
 }

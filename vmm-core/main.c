@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ipc/fdmsg.h"
 #include "ipc/inherit.h"
 #include "ipc/life.h"
 #include "ipc/log.h"
@@ -29,6 +30,7 @@
 #include "vmm-core/acpi.h"
 #include "vmm-core/acpi_pm.h"
 #include "vmm-core/boot.h"
+#include "vmm-core/chores.h"
 #include "vmm-core/core_fault.h"
 #include "vmm-core/guest_mem.h"
 #include "vmm-core/kvm.h"
@@ -164,6 +166,16 @@ static void devices_prepare(const struct core *core)
 		err = serial_link_prepare();
 	if (err)
 		report_failed("eventfds of the devices: %s", strerror(-err));
+}
+
+/* What a foreign back-end could keep us in. */
+static void chores_begin(void)
+{
+	int err = chores_start();
+
+	if (err)
+		report_failed("cannot start a thread: %s", strerror(-err));
+	fdmsg_set_closer(chores_close);
 }
 
 static void loop_create(void)
@@ -391,6 +403,7 @@ int main(int argc, char **argv)
 	ram_map(&core);
 	kvm_create_interrupts();
 	vcpus_create(core.birth.nr_vcpus);
+	chores_begin();
 	core_fault_init(core.stats->fault);
 	close(KVM_FD);
 	loop_create();

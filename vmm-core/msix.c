@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "ipc/log.h"
@@ -29,14 +30,15 @@ static bool is_signalled(int event_fd)
 
 /*
  * The back-end holds these eventfds too.  None of Bulkhead's devices has a
- * system call to make them blocking, but a foreign back-end may have.
+ * system call to make them blocking, but a foreign back-end may have, and may
+ * read them before us: so it is this call that does not block.
  */
 bool msix_drain(int event_fd)
 {
 	uint64_t count;
+	const struct iovec iov = { &count, sizeof(count) };
 
-	return is_signalled(event_fd) &&
-	       read(event_fd, &count, sizeof(count)) == sizeof(count);
+	return preadv2(event_fd, &iov, 1, -1, RWF_NOWAIT) == sizeof(count);
 }
 
 static bool can_fire(const struct msix *msix, unsigned int vector)

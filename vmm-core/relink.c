@@ -4,7 +4,8 @@
 
 #include <errno.h>
 #include <time.h>
-#include <unistd.h>
+
+#include "ipc/fdmsg.h"
 
 void relink_init(struct relink_box *box)
 {
@@ -16,8 +17,7 @@ void relink_init(struct relink_box *box)
 void relink_post(struct relink_box *box, const struct relink *relink)
 {
 	pthread_mutex_lock(&box->lock);
-	if (box->full && box->newest.fd >= 0)
-		close(box->newest.fd);
+	fdmsg_close_all(&box->newest.fd, box->full && box->newest.fd >= 0);
 	box->newest = *relink;
 	box->full = true;
 	pthread_cond_signal(&box->arrived);

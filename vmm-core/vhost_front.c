@@ -58,8 +58,7 @@ static int time_left(const struct vhost_front *front)
 
 void vhost_front_drop(struct vhost_front *front)
 {
-	if (front->link_fd >= 0)
-		close(front->link_fd);
+	fdmsg_close_all(&front->link_fd, front->link_fd >= 0);
 	front->link_fd = -1;
 }
 
@@ -252,12 +251,22 @@ static int open_channel(struct vhost_front *front)
 
 /* --- the calls ---------------------------------------------------------- */
 
+/* A full counter (-EAGAIN) is a wake-up too. */
+static void wake_at_once(int event_fd)
+{
+	const uint64_t one = 1;
+
+	if (write(event_fd, &one, sizeof(one)) < 0)
+		log_debug("eventfd %d is awake already", event_fd);
+}
+
 void vhost_front_init(struct vhost_front *front, const char *name)
 {
 	memset(front, 0, sizeof(*front));
 	front->name = name;
 	front->timeout_ms = VHOST_FRONT_TIMEOUT_MS;
 	front->drain_ms = VHOST_FRONT_DRAIN_MS;
+	front->wake = wake_at_once;
 	front->link_fd = -1;
 	front->ram_fd = -1;
 	front->channel_fd = -1;

@@ -53,6 +53,11 @@ struct vhost_front {
 	int err_fd;		/* non-blocking eventfd: back-end gave up a ring */
 	/* In-flight memfd, front's from attach on; -1: the back-end makes one. */
 	int inflight_fd;
+	/*
+	 * Adds 1 to an eventfd that the back-end has too; at once, unless the
+	 * owner says otherwise.
+	 */
+	void (*wake)(int event_fd);
 	struct vhost_front_queue queue[VHOST_FRONT_MAX_QUEUES];
 
 	/* Results of vhost_front_attach(). */

@@ -108,8 +108,7 @@ static int fetch_inflight(struct vhost_front *front)
 		return front_fail(front, -EPROTO,
 				  "GET_INFLIGHT_FD: no region came");
 	}
-	if (front->inflight_fd >= 0)
-		close(front->inflight_fd);
+	fdmsg_close_all(&front->inflight_fd, front->inflight_fd >= 0);
 	front->inflight_fd = fd;
 	front->inflight_is_foreign = true;
 	front->inflight_bytes = payload.inflight.mmap_size;
@@ -266,18 +265,14 @@ static int enable_rings(struct vhost_front *front)
  */
 static void wake_rings(const struct vhost_front *front, bool fresh)
 {
-	const uint64_t one = 1;
-
 	for (unsigned int i = 0; i < front->nr_queues; i++) {
 		const struct vhost_front_queue *queue = &front->queue[i];
 
 		if (!queue->ready)
 			continue;
-		/* A full counter (-EAGAIN) is a wake-up too. */
-		if (write(queue->kick_fd, &one, sizeof(one)) < 0 ||
-		    (!fresh && write(queue->call_fd, &one, sizeof(one)) < 0))
-			log_debug("%s: queue %u is awake already",
-				  front->name, i);
+		front->wake(queue->kick_fd);
+		if (!fresh)
+			front->wake(queue->call_fd);
 	}
 }
 

@@ -29,6 +29,7 @@
 #include "ipc/fdmsg.h"
 #include "ipc/inherit.h"
 #include "ipc/log.h"
+#include "vmm-core/chores.h"
 #include "vmm-core/irq.h"
 #include "vmm-core/pci.h"
 
@@ -339,6 +340,8 @@ static void set_up_front(struct virtio_pci *dev, const struct kind *kind,
 	front->max_queues = (uint16_t)queues;
 	front->config_bytes = kind->config_bytes;
 	front->inflight_fd = inflight_fd;
+	if (dev->foreign)
+		front->wake = chores_wake;
 }
 
 /* One interrupt source per queue, and the last for config changes. */

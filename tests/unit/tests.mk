@@ -25,6 +25,7 @@ $(eval $(call test,tests/unit/test_cpuid,tests/unit/test_cpuid.c vmm-core/cpuid.
 $(eval $(call test,tests/unit/test_acpi,tests/unit/test_acpi.c vmm-core/acpi.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_load,tests/unit/test_load.c vmm-core/load.c vmm-core/load_bzimage.c vmm-core/load_elf.c vmm-core/boot.c vmm-core/guest_mem.c ipc/log.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_pci,tests/unit/test_pci.c $(PCI) ipc/log.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_chores,tests/unit/test_chores.c vmm-core/chores.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_msix,tests/unit/test_msix.c tests/unit/fake_kvm.c vmm-core/msix.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_virtio_pci,tests/unit/test_virtio_pci.c tests/unit/fake_kvm.c tests/wire/fake_backend.c $(VIRTIO) ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_policyc,tests/unit/test_policyc.c $(POLICYC_PARTS),-lseccomp $(CHECK)))
