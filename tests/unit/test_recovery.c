@@ -3,10 +3,10 @@
  * devproc/vring.c and devproc/inflight.c: a device process may be killed
  * between any two instructions.
  *
- * A child plays the device and is single-stepped.  After each instruction
- * that changed what outlives it (rings, in-flight region), the parent takes a
- * copy, plays the driver and the successor on the copy, and asks the oracle:
- * the successor must take exactly the requests whose completion the driver
+ * A child plays the device.  What outlives it (rings, in-flight region) is
+ * read-only to it: each store faults, is done alone, and leaves a copy of what
+ * a death right after it would leave.  On each of these the parent plays the
+ * driver and the successor, and asks the oracle: the successor must take exactly the requests whose completion the driver
  * cannot see, each once, in the order in which they were made available.
  * (A write that the host has done already is among them: it may be repeated.
  * One that the driver saw completed never is.)
@@ -21,8 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "devproc/guest_mem.h"
@@ -36,18 +36,11 @@
 #define INFLIGHT	RAM_BYTES	/* offset of the in-flight region */
 #define IMAGE_BYTES	(RAM_BYTES + 0x1000u)
 
-#define MAX_STEPS	2000000
 #define MAX_IMAGES	512
 #define DONE_CODE	42
+#define TRAP_FLAG	0x100	/* of RFLAGS: a trap after one instruction */
 
-/* A sanitizer's steps are many: it looks at some of all. */
-#ifdef __SANITIZE_ADDRESS__
-#define STRIDE		11
-#define NR_PAIRS	1
-#else
-#define STRIDE		1
 #define NR_PAIRS	6
-#endif
 #define NR_SCENARIOS	96
 
 /* All that outlives a process. */
@@ -164,6 +157,7 @@ static void driver_look(const struct scenario *scenario, bool offer_again,
 static struct vring vring;
 static struct stats_queue stats;
 static struct iovec span[4];
+static uint8_t *ram;			/* what the rings are reached by */
 
 static void device_set_up(const struct world *world, uint16_t base)
 {
@@ -173,6 +167,7 @@ static void device_set_up(const struct world *world, uint16_t base)
 	ck_assert_int_eq(guest_mem_add(&region, dup(world->fd)), 0);
 	memset(&stats, 0, sizeof(stats));
 	vring_init(&vring, 0, &stats);
+	ram = guest_mem_from_user(0, RAM_BYTES, 4096);
 	vring.desc = guest_mem_from_user(0, VRING_DESC_BYTES(SIZE), 16);
 	vring.avail = guest_mem_from_user(AVAIL_GPA, VRING_AVAIL_BYTES(SIZE),
 					  2);
@@ -181,7 +176,7 @@ static void device_set_up(const struct world *world, uint16_t base)
 	vring.last_avail = base;
 }
 
-/* Short, as it is single-stepped. */
+/* For the child, where Check's assertions do not reach. */
 static void must(bool ok)
 {
 	if (!ok)
@@ -253,70 +248,116 @@ static void check_successor(const struct scenario *scenario, bool offer_again)
 	ck_assert(!take(&head));
 }
 
-/* The device's process: stops before it looks at what it finds there. */
-static pid_t device_fork(const struct scenario *scenario, uint16_t base)
-{
-	pid_t pid = fork();
-
-	ck_assert_int_ge(pid, 0);
-	if (pid > 0)
-		return pid;
-	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-	/* Once for the dynamic linker, whose steps are not looked at. */
-	memcpy(copy.at, real.at, IMAGE_BYTES);
-	device_set_up(&copy, base);
-	device_start(&copy);
-	device_work(scenario);
-	device_set_up(&real, base);
-	raise(SIGSTOP);
-	device_start(&real);
-	device_work(scenario);
-	_exit(DONE_CODE);
-}
-
-static bool world_changed(const uint8_t *last)
-{
-	return memcmp(last, real.at, IMAGE_BYTES) != 0;
-}
-
-/* Images of each crash, for the crashes that follow upon them. */
+/* What each crash of one process leaves; written by it, read by its parent. */
 struct images {
 	unsigned int nr;
 	uint8_t at[MAX_IMAGES][IMAGE_BYTES];
 };
 
+static struct images *first, *second;
+static struct images *seen;		/* the child's, while it works */
+
+static void guard(int protection)
+{
+	/* Both mappings of the real world: guest_mem's, and this test's. */
+	must(mprotect(ram, RAM_BYTES, protection) == 0 &&
+	     mprotect(real.at, IMAGE_BYTES, protection) == 0);
+}
+
+static bool is_guarded(const void *address)
+{
+	const uint8_t *at = address;
+
+	return (at >= ram && at < ram + RAM_BYTES) ||
+	       (at >= real.at && at < real.at + IMAGE_BYTES);
+}
+
+/* SIGSEGV: a store.  It is let through, alone. */
+static void on_store(int sig, siginfo_t *info, void *opaque)
+{
+	ucontext_t *context = opaque;
+
+	(void)sig;
+	must(is_guarded(info->si_addr));
+	guard(PROT_READ | PROT_WRITE);
+	context->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
+}
+
+/* SIGTRAP: it is done; death could come now. */
+static void on_stored(int sig, siginfo_t *info, void *opaque)
+{
+	ucontext_t *context = opaque;
+
+	(void)sig;
+	(void)info;
+	context->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
+	must(seen->nr < MAX_IMAGES);
+	memcpy(seen->at[seen->nr], real.at, IMAGE_BYTES);
+	if (seen->nr == 0 ||
+	    memcmp(seen->at[seen->nr], seen->at[seen->nr - 1], IMAGE_BYTES))
+		seen->nr++;
+	guard(PROT_READ);
+}
+
+static void catch_stores(void)
+{
+	struct sigaction action = { .sa_flags = SA_SIGINFO };
+
+	action.sa_sigaction = on_store;
+	must(sigaction(SIGSEGV, &action, NULL) == 0);
+	action.sa_sigaction = on_stored;
+	must(sigaction(SIGTRAP, &action, NULL) == 0);
+	guard(PROT_READ);
+}
+
+/* The device's process. */
+static _Noreturn void device_live(const struct scenario *scenario,
+				  struct images *images)
+{
+	images->nr = 0;
+	seen = images;
+	device_set_up(&real, used_of(&real)->idx);
+	catch_stores();
+	device_start(&real);
+	device_work(scenario);
+	_exit(DONE_CODE);
+}
+
 /* Every crash of one process that begins with what is in the real world. */
 static void crash_everywhere(const struct scenario *scenario,
 			     struct images *images)
 {
-	static uint8_t last[IMAGE_BYTES];
-	pid_t pid = device_fork(scenario, used_of(&real)->idx);
+	pid_t pid = fork();
 	int status;
 
-	memcpy(last, real.at, IMAGE_BYTES);
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		device_live(scenario, images);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	for (int i = 0; i < MAX_STEPS; i++) {
-		ck_assert_int_eq(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
-		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-		if (!WIFSTOPPED(status))
-			break;
-		if (!world_changed(last))
-			continue;
-		memcpy(last, real.at, IMAGE_BYTES);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == DONE_CODE);
+	for (unsigned int i = 0; i < images->nr; i++) {
+		memcpy(real.at, images->at[i], IMAGE_BYTES);
 		check_successor(scenario, false);
 		check_successor(scenario, true);
-		if (!images)
-			continue;
-		ck_assert_uint_lt(images->nr, MAX_IMAGES);
-		memcpy(images->at[images->nr++], last, IMAGE_BYTES);
 	}
-	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == DONE_CODE);
 }
 
 /* --- tests ------------------------------------------------------------------------ */
 
+static struct images *images_make(void)
+{
+	void *images = mmap(NULL, sizeof(struct images),
+			    PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert_ptr_ne(images, MAP_FAILED);
+	return images;
+}
+
 static void set_up(void)
 {
+	first = images_make();
+	second = images_make();
 	world_make(&real);
 	world_make(&copy);
 	nr_crashes = 0;
@@ -325,6 +366,8 @@ static void set_up(void)
 static void tear_down(void)
 {
 	guest_mem_clear();
+	munmap(first, sizeof(*first));
+	munmap(second, sizeof(*second));
 	munmap(real.at, IMAGE_BYTES);
 	munmap(copy.at, IMAGE_BYTES);
 	close(real.fd);
@@ -345,10 +388,10 @@ static struct scenario scenario_of(int number)
 
 START_TEST(a_crash_anywhere_loses_and_repeats_nothing)
 {
-	struct scenario scenario = scenario_of(_i * STRIDE);
+	struct scenario scenario = scenario_of(_i);
 
 	driver_begin(&scenario);
-	crash_everywhere(&scenario, NULL);
+	crash_everywhere(&scenario, first);
 	/* Each request is marked, pushed, published and unmarked at least. */
 	ck_assert_uint_ge(nr_crashes, 4 * scenario.nr_requests);
 }
@@ -356,7 +399,6 @@ END_TEST
 
 START_TEST(nor_does_a_crash_of_the_successor)
 {
-	static struct images images;
 	struct scenario scenario = {
 		.nr_requests = SIZE,
 		.base = bases[_i % 3],
@@ -364,14 +406,13 @@ START_TEST(nor_does_a_crash_of_the_successor)
 		.reverse = _i / 3,
 	};
 
-	images.nr = 0;
 	driver_begin(&scenario);
-	crash_everywhere(&scenario, &images);
-	for (unsigned int i = 0; i < images.nr; i++) {
-		memcpy(real.at, images.at[i], IMAGE_BYTES);
-		crash_everywhere(&scenario, NULL);
+	crash_everywhere(&scenario, first);
+	for (unsigned int i = 0; i < first->nr; i++) {
+		memcpy(real.at, first->at[i], IMAGE_BYTES);
+		crash_everywhere(&scenario, second);
 	}
-	ck_assert_uint_gt(nr_crashes, images.nr);
+	ck_assert_uint_gt(nr_crashes, first->nr);
 }
 END_TEST
 
@@ -386,7 +427,7 @@ int main(void)
 	tcase_add_checked_fixture(one, set_up, tear_down);
 	tcase_set_timeout(one, 60);
 	tcase_add_loop_test(one, a_crash_anywhere_loses_and_repeats_nothing, 0,
-			    NR_SCENARIOS / STRIDE);
+			    NR_SCENARIOS);
 	suite_add_tcase(suite, one);
 	tcase_add_checked_fixture(two, set_up, tear_down);
 	tcase_set_timeout(two, 100);
