@@ -77,7 +77,7 @@ CHARDEV := devproc/chardev.c
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/engine.c devproc/blk/steps.c \
 	devproc/blk/transfer.c devproc/blk/piece.c devproc/blk/bounce.c devproc/blk/raw.c \
 	devproc/blk/file_io.c devproc/blk/ring.c \
-	devproc/blk/image.c devproc/blk/faults.c devproc/blk/throttle.c devproc/blk/bucket.c devproc/blk/hold.c devproc/blk/record.c \
+	devproc/blk/image.c devproc/blk/faults.c devproc/blk/throttle.c devproc/blk/bucket.c devproc/blk/hold.c devproc/blk/mirror.c devproc/blk/record.c \
 	gen/policy_blk.c $(VHOST)
 CONSOLE := devproc/console.c $(CHARDEV) gen/policy_console.c $(VHOST)
 RNG := devproc/rng.c gen/policy_rng.c $(VHOST)
@@ -87,13 +87,13 @@ SERIAL := devproc/serial.c devproc/uart.c $(CHARDEV) ipc/regchan.c \
 JAIL := jail/birth.c jail/stages.c jail/capabilities.c jail/birth_text.c jail/death.c \
 	jail/inspect.c policy/lastword.c gen/syscall_names.c
 CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
-	cli/config_value.c cli/throttle_parse.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
+	cli/config_value.c cli/throttle_parse.c cli/bytes.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
 CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c cli/loop.c \
 	cli/runtime_dir.c cli/resources.c cli/memory.c cli/image.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
 	cli/children.c cli/rebirth.c cli/spare.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
 	cli/control_commands.c cli/control_faults.c cli/faults.c \
-	cli/control_disk.c cli/throttles.c cli/disks.c
+	cli/control_disk.c cli/throttles.c cli/disks.c cli/move.c
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
 	cli/doctor_jail.c cli/doctor_host.c cli/doctor_walls.c
 CLI := cli/main.c cli/cmd_config_args.c cli/cmd_run.c cli/cmd_check.c \
@@ -182,10 +182,7 @@ $(O)/gen/syscall_names.c: $(O)/policyc
 include tests/common.mk
 include $(patsubst %,tests/%/tests.mk,unit wire policy jail cli guest fuzz perf)
 
-# examples/power-cut: the program whose power is cut.
-$(eval $(call program,examples/ledger,examples/power-cut/ledger.c))
-
-tests: all $(O)/examples/ledger $(TESTS) $(O)/tests/jail/show_jail $(BENCHES)
+tests: all $(TESTS) $(O)/tests/jail/show_jail $(BENCHES)
 
 sanitized: all $(filter $(O)/tests/unit/% $(O)/tests/wire/% $(O)/tests/fuzz/%,$(TESTS))
 
@@ -214,12 +211,6 @@ check-hostile:
 	$(Q)$(MAKE) --no-print-directory -j2 tests
 	$(Q)BULKHEAD_BUILD=$(abspath $(O)) HOSTILE_SECONDS=$(HOSTILE_SECONDS) tests/guest/test_hostile.sh
 	$(Q)BULKHEAD_BUILD=$(abspath $(O)) HOSTILE_CONNECTIONS=200 tests/guest/test_hostile_device.sh
-
-# A guest's database, and a program with a bug, under power cuts: docs/POWER-CUT.md.
-example-power-cut:
-	$(Q)tests/install build lab check
-	$(Q)$(MAKE) --no-print-directory -j2 all $(O)/examples/ledger
-	$(Q)examples/power-cut/run $(O)
 
 bench:
 	$(Q)tests/install build lab check
@@ -257,4 +248,4 @@ clean:
 
 -include $(sort $(OBJECTS:.o=.d))
 
-.PHONY: all tests example-power-cut check-rebirth check-hostile sanitized check demo bench san fuzz lab-shell install clean
+.PHONY: all tests check-rebirth check-hostile sanitized check demo bench san fuzz lab-shell install clean

@@ -152,6 +152,7 @@ static void give_device(const struct device *dev, int link_fd,
 	give(spec, dev->throttle_fd, THROTTLE_FD);
 	give(spec, dev->end.fd, RES_FD);
 	give(spec, dev->end.out_fd, RES2_FD);
+	give(spec, dev->move.fd, EXTRA_FD);
 	spec->nr_files = DEVICE_FILES;
 	spec->nr_tasks = blk ? BLK_TASKS : DEVICE_TASKS;
 	spec->memlock_bytes = blk ? BLK_MEMLOCK : 0;
@@ -210,6 +211,8 @@ static void describe_blk(const struct device *dev, struct life_birth_blk *blk)
 	blk->record = dev->end.out_fd >= 0;
 	blk->on_read_error = (uint8_t)dev->cfg->on_error[0];
 	blk->on_write_error = (uint8_t)dev->cfg->on_error[1];
+	blk->nr_extra = dev->move.fd >= 0;
+	blk->move = blk->nr_extra;
 	blk->throttle = dev->throttle;
 	snprintf(blk->serial, sizeof(blk->serial), "%s",
 		 dev->cfg->serial ? dev->cfg->serial : dev->cfg->name);

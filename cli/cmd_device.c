@@ -119,6 +119,9 @@ static const struct verb {
 	{ "restart", restart, 0, "NAME restart DEVICE" },
 	{ "throttle", verb_throttle, 16, "NAME throttle DEVICE [KEY=VALUE]..." },
 	{ "resume", verb_resume, 0, "NAME resume DISK" },
+	{ "resize", verb_resize, 1, "NAME resize DISK SIZE" },
+	{ "move", verb_move, 2, "NAME move DISK NEW [raw]" },
+	{ "cancel", verb_cancel, 0, "NAME cancel DISK" },
 };
 
 #define NR_VERBS	(sizeof(verbs) / sizeof(verbs[0]))
@@ -159,7 +162,7 @@ static int device(int argc, char **argv)
 	verb = argc - optind >= 2 ? find_verb(argv[optind + 1]) : NULL;
 	if (!verb)
 		return cmd_usage_error(&cmd_device,
-				       "NAME VERB DEVICE is needed, with restart, throttle or resume for VERB");
+				       "NAME VERB DEVICE is needed, with restart, throttle, resume, resize, move or cancel for VERB");
 	args = (struct device_args){
 		.vm = argv[optind],
 		.device = argv[optind + 2],
@@ -181,6 +184,10 @@ const struct command cmd_device = {
 		"  throttle DISK [KEY=VALUE]... change its limits (bulkhead.conf(5), throttle),\n"
 		"                               or only show them\n"
 		"  resume DISK                  let a disk that is held after an error (on_error =\n"
-		"                               hold) try again\n",
+		"                               hold) try again\n"
+		"  resize DISK SIZE             make its image larger, and tell the guest\n"
+		"  move DISK NEW [raw]          copy it to a new file while the guest writes, and\n"
+		"                               go on with that; shows how far it is\n"
+		"  cancel DISK                  leave off moving it\n",
 	.run = device,
 };

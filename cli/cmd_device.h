@@ -21,6 +21,12 @@ json_t *device_request(const char *command, const struct device_args *args);
 /* Each: exit status, with a line in why unless that is 0. */
 int verb_resume(struct client_conn *conn, const struct device_args *args,
 		char why[CLIENT_WHY_MAX]);
+int verb_resize(struct client_conn *conn, const struct device_args *args,
+		char why[CLIENT_WHY_MAX]);
+int verb_move(struct client_conn *conn, const struct device_args *args,
+	      char why[CLIENT_WHY_MAX]);
+int verb_cancel(struct client_conn *conn, const struct device_args *args,
+		char why[CLIENT_WHY_MAX]);
 int verb_throttle(struct client_conn *conn, const struct device_args *args,
 		  char why[CLIENT_WHY_MAX]);
 

@@ -43,7 +43,9 @@ static json_t *describe_child(struct child *child)
 	const struct device *dev = device_of(child);
 	const char *state = dev ? rebirth_state_name(dev) : NULL;
 
-	if (dev && !state && dev->held)
+	if (dev && !state && dev->move.state != MOVE_NONE)
+		state = "moving";
+	if (dev && dev->held)
 		state = "held";
 	if (child->spare)
 		state = "spare";
@@ -175,6 +177,8 @@ static const struct {
 	{ "restart-device", command_restart_device },
 	{ "throttle", control_throttle },
 	{ "resume-device", control_resume },
+	{ "resize", control_resize },
+	{ "move", control_move },
 	{ "wait", command_wait },
 };
 

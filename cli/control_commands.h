@@ -20,6 +20,8 @@ json_t *control_fault(struct vm *vm, const json_t *request, bool *waits);
 /* control_disk.c, likewise. */
 json_t *control_throttle(struct vm *vm, const json_t *request, bool *waits);
 json_t *control_resume(struct vm *vm, const json_t *request, bool *waits);
+json_t *control_resize(struct vm *vm, const json_t *request, bool *waits);
+json_t *control_move(struct vm *vm, const json_t *request, bool *waits);
 
 /* {"ok": true} */
 json_t *control_ok(void);

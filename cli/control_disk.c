@@ -85,3 +85,61 @@ json_t *control_resume(struct vm *vm, const json_t *request, bool *waits)
 		return error;
 	return disk_resume(dev, why) ? control_error("%s", why) : control_ok();
 }
+
+json_t *control_resize(struct vm *vm, const json_t *request, bool *waits)
+{
+	const json_t *bytes = json_object_get(request, "bytes");
+	char why[VM_WHY_MAX];
+	struct device *dev;
+	json_t *error;
+
+	(void)waits;
+	dev = find_disk(vm, request, &error);
+	if (!dev)
+		return error;
+	if (!json_is_integer(bytes) || json_integer_value(bytes) <= 0)
+		return control_error("bytes must be a whole number above 0");
+	return disk_resize(dev, (uint64_t)json_integer_value(bytes), why) ?
+		control_error("%s", why) : control_ok();
+}
+
+static json_t *describe_move(const struct device *dev)
+{
+	static const char *const names[] = {
+		[MOVE_NONE] = "none",
+		[MOVE_COPYING] = "copying",
+		[MOVE_PIVOTING] = "pivoting",
+	};
+	uint64_t bytes = throttles_counts(dev).moved_bytes;
+
+	/* The process's word. */
+	if (dev->move.state == MOVE_NONE || bytes > dev->end.size_bytes)
+		bytes = 0;
+	return json_pack("{s:i, s:b, s:s, s:s, s:I, s:I, s:b, s:s}", "version",
+			 CONTROL_VERSION, "ok", 1, "state",
+			 names[dev->move.state], "to", dev->move.to, "bytes",
+			 (json_int_t)bytes, "of",
+			 (json_int_t)dev->end.size_bytes, "failed",
+			 dev->move.failed, "end", dev->move.end);
+}
+
+json_t *control_move(struct vm *vm, const json_t *request, bool *waits)
+{
+	const json_t *path = json_object_get(request, "path");
+	bool cancel = json_is_true(json_object_get(request, "cancel"));
+	char why[VM_WHY_MAX];
+	struct device *dev;
+	json_t *error;
+
+	(void)waits;
+	dev = find_disk(vm, request, &error);
+	if (!dev)
+		return error;
+	if (path && (cancel || !json_is_string(path)))
+		return control_error("path must be text, and without cancel");
+	if (path && move_begin(dev, json_string_value(path), why))
+		return control_error("%s", why);
+	if (cancel && move_cancel(dev, why))
+		return control_error("%s", why);
+	return describe_move(dev);
+}

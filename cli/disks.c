@@ -4,10 +4,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
-#define SEND_MS	500
+#define SEND_MS		500
+#define SECTOR_BYTES	512u	/* virtio 1.2, 5.2.4: capacity's unit */
 
 void disk_is_held(struct device *dev, const struct life_blk_held *event)
 {
@@ -19,9 +23,10 @@ void disk_is_held(struct device *dev, const struct life_blk_held *event)
 		 dev->child.vm->cfg->name, dev->cfg->name);
 }
 
-void disk_lost_process(struct device *dev)
+void disk_lost_process(struct device *dev, bool drained)
 {
 	dev->held = false;
+	move_lost_process(dev, drained);
 }
 
 int disk_resume(struct device *dev, char why[VM_WHY_MAX])
@@ -41,5 +46,89 @@ int disk_resume(struct device *dev, char why[VM_WHY_MAX])
 	}
 	dev->held = false;
 	log_info("%s: resumed", dev->cfg->name);
+	return 0;
+}
+
+static int not_now(const struct device *dev, const char *what, char *why)
+{
+	snprintf(why, VM_WHY_MAX, "%s: not %s", dev->cfg->name, what);
+	return -EBUSY;
+}
+
+int disk_may_change(const struct device *dev, char *why)
+{
+	if (dev->child.vm->state != VM_RUNNING)
+		return not_now(dev, "while the VM does not run", why);
+	if (dev->rebirth.state != REBIRTH_NONE)
+		return not_now(dev, "between two processes", why);
+	if (dev->move.state != MOVE_NONE)
+		return not_now(dev, "while it is being moved", why);
+	if (dev->cfg->read_only)
+		return not_now(dev, "with read_only = yes", why);
+	/* A record begins with its disk, and is of that disk. */
+	if (dev->cfg->record.path)
+		return not_now(dev, "with a record", why);
+	return 0;
+}
+
+void disk_renew(struct device *dev)
+{
+	char why[VM_WHY_MAX];
+
+	/* Without one that serves, the next has them anyway. */
+	if (dev->rebirth.state == REBIRTH_NONE && rebirth_exchange(dev, why))
+		log_warn("%s", why);
+}
+
+static int grow_file(const struct device *dev, uint64_t bytes, char *why)
+{
+	if (bytes % SECTOR_BYTES || bytes <= dev->end.size_bytes) {
+		snprintf(why, VM_WHY_MAX,
+			 "%s has %" PRIu64
+			 " bytes; it can be made larger only, by whole sectors of 512",
+			 dev->cfg->name, dev->end.size_bytes);
+		return -EINVAL;
+	}
+	if (ftruncate(dev->end.fd, (off_t)bytes) == 0)
+		return 0;
+	snprintf(why, VM_WHY_MAX, "%s: %s", dev->end.where, strerror(errno));
+	return -errno;
+}
+
+static int look_at_block_device(const struct device *dev, uint64_t bytes,
+				char *why)
+{
+	uint64_t now;
+
+	if (ioctl(dev->end.fd, BLKGETSIZE64, &now) == 0 && now == bytes)
+		return 0;
+	snprintf(why, VM_WHY_MAX,
+		 "%s: %s is a block device: make that as large first",
+		 dev->cfg->name, dev->end.where);
+	return -EINVAL;
+}
+
+int disk_resize(struct device *dev, uint64_t bytes, char why[VM_WHY_MAX])
+{
+	uint64_t old = dev->end.size_bytes;
+	int ret = disk_may_change(dev, why);
+
+	if (!ret)
+		ret = dev->end.block_device ?
+			look_at_block_device(dev, bytes, why) :
+			grow_file(dev, bytes, why);
+	if (ret)
+		return ret;
+	/*
+	 * A process keeps its image from growing (RLIMIT_FSIZE), and measures it
+	 * before it is confined: so the size is the next one's, and the core
+	 * tells the guest that the config space has changed.
+	 */
+	dev->end.size_bytes = bytes;
+	ret = rebirth_exchange(dev, why);
+	if (ret)
+		return ret;
+	log_info("%s: resized from %" PRIu64 " to %" PRIu64 " bytes",
+		 dev->cfg->name, old, bytes);
 	return 0;
 }

@@ -11,13 +11,28 @@
  */
 void disk_is_held(struct device *dev, const struct life_blk_held *event);
 
-/* Its process has ended: what it held, the next one tries again. */
-void disk_lost_process(struct device *dev);
+/*
+ * Its process is buried: what it held, the next one tries again.  drained: it
+ * had finished what it had in hand.
+ */
+void disk_lost_process(struct device *dev, bool drained);
 
 /*
  * Let a held disk try again.  Return: 0; -EINVAL it is not held, -EPIPE; with
  * a line in why.
  */
 int disk_resume(struct device *dev, char why[VM_WHY_MAX]);
+
+/* Is this a moment for another file?  0, or -errno with a line in why. */
+int disk_may_change(const struct device *dev, char *why);
+
+/* A process that serves gives way to one with the files of now. */
+void disk_renew(struct device *dev);
+
+/*
+ * Let the image grow to `bytes`; the guest is told.  A block device has grown
+ * already.  Return: 0, or -errno with a line in why.
+ */
+int disk_resize(struct device *dev, uint64_t bytes, char why[VM_WHY_MAX]);
 
 #endif

@@ -174,6 +174,14 @@ static void disk_held(struct child *child, const struct life_blk_held *event)
 		disk_is_held(device_of(child), event);
 }
 
+static void disk_moved(struct child *child, const struct life_blk_moved *moved)
+{
+	if (child->role != LIFE_ROLE_BLK)
+		misbehaved(child, "it spoke for a disk");
+	else
+		move_is_through(device_of(child), moved);
+}
+
 static void take_message(struct child *child, const struct life_msg *msg)
 {
 	if (child->spare && msg->type != LIFE_READY &&
@@ -202,6 +210,9 @@ static void take_message(struct child *child, const struct life_msg *msg)
 		return;
 	case LIFE_BLK_HELD:
 		disk_held(child, &msg->u.blk_held);
+		return;
+	case LIFE_BLK_MOVED:
+		disk_moved(child, &msg->u.blk_moved);
 		return;
 	case LIFE_PONG:
 		if (device_of(child))

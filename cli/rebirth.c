@@ -89,8 +89,10 @@ void rebirth_begin(struct device *dev)
 
 void rebirth_cancel(struct vm *vm)
 {
-	for (unsigned int i = 0; i < vm->nr_devices; i++)
+	for (unsigned int i = 0; i < vm->nr_devices; i++) {
 		rebirth_begin(&vm->device[i]);
+		move_end(&vm->device[i]);
+	}
 }
 
 /* --- what the core is told ---------------------------------------------------- */
@@ -289,7 +291,7 @@ bool rebirth_of_dead(struct device *dev, const char *how,
 	rebirth->died_us = now_us();
 	rebirth->pinged_ms = 0;
 	drop_link(dev);
-	disk_lost_process(dev);
+	disk_lost_process(dev, exchange && death_is_clean(info));
 	if (exchange && death_is_clean(info)) {
 		rebirth->nr_fast = 0;
 		put_off(dev);

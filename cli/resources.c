@@ -42,6 +42,7 @@ void resources_init(struct vm *vm)
 		dev->inflight_fd = -1;
 		dev->rebirth.core_fd = -1;
 		dev->throttle_fd = -1;
+		move_init(dev);
 		end_init(&dev->end);
 		child_init(&dev->child, vm, dev->cfg->role, dev->cfg->name,
 			   i + 1);

@@ -16,6 +16,7 @@
 
 #include "cli/config.h"
 #include "cli/loop.h"
+#include "cli/move.h"
 #include "cli/rebirth.h"
 #include "cli/spare.h"
 #include "ipc/fault.h"
@@ -105,6 +106,7 @@ struct device {
 	uint32_t nr_queues;
 	int inflight_fd;	/* -1: none */
 	struct rebirth rebirth;
+	struct move move;	/* of a disk */
 	bool held;		/* of a disk: after an error, until a resume */
 	int throttle_fd;	/* of a disk of ours; -1: none */
 	struct throttle_settings throttle;	/* of a disk: in force */

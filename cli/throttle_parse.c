@@ -7,8 +7,9 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "cli/bytes.h"
 
 #define BURST_SUFFIX	"_burst"
 #define WORD_MAX	64
@@ -48,25 +49,9 @@ static int wrong(char *why, const char *fmt, ...)
 /* "500"; with bytes also "64K", "20M", "1G". */
 static int parse_number(const char *text, bool bytes, uint64_t *out)
 {
-	static const char units[] = "KMG";
-	const char *unit;
-	uint64_t n;
-	char *end;
-
-	if (*text < '0' || *text > '9')
+	if (!bytes && text[strspn(text, "0123456789")])
 		return -EINVAL;
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	if (errno)
-		return -EINVAL;
-	unit = *end ? strchr(units, *end) : NULL;
-	if (*end && (!bytes || !unit || end[1]))
-		return -EINVAL;
-	if (unit && __builtin_mul_overflow(n, 1ull << 10 * (unit - units + 1),
-					   &n))
-		return -EINVAL;
-	*out = n;
-	return 0;
+	return bytes_parse(text, out);
 }
 
 /* A rate or a burst; 0 takes it away. */

@@ -59,6 +59,8 @@ static const struct life_rule life_rules[] = {
 	{ LIFE_CORE_EVENT, LIFE_SIDE_SUPERVISOR,
 	  sizeof(struct life_core_event), 0, 0 },
 	{ LIFE_BLK_HELD, LIFE_SIDE_SUPERVISOR, sizeof(struct life_blk_held), 0, 0 },
+	{ LIFE_BLK_MOVED, LIFE_SIDE_SUPERVISOR, sizeof(struct life_blk_moved),
+	  0, 0 },
 };
 
 static const struct life_rule *find_rule(uint32_t type)

@@ -59,6 +59,7 @@ enum life_type {
 	LIFE_CORE_EVENT,	/* struct life_core_event */
 	/* blk -> supervisor */
 	LIFE_BLK_HELD,		/* struct life_blk_held: it waits for BLK_RESUME */
+	LIFE_BLK_MOVED,		/* struct life_blk_moved: both files are the same */
 };
 
 struct life_hdr {
@@ -120,7 +121,8 @@ struct life_birth_blk {
 	uint8_t cache;		/* enum life_cache */
 	uint8_t on_read_error;	/* enum life_on_error */
 	uint8_t on_write_error;
-	uint8_t pad[5];
+	uint8_t move;		/* 1 + n: being moved to extra file n; 0: is not */
+	uint8_t pad[4];
 	struct throttle_settings throttle;
 };
 
@@ -186,6 +188,11 @@ struct life_blk_held {
 	uint64_t offset;	/* bytes, into the disk */
 };
 
+struct life_blk_moved {
+	uint32_t err;		/* errno; 0: from now on they stay so */
+	uint32_t pad;
+};
+
 struct life_core_event {
 	uint32_t kind;		/* enum life_core_event_kind */
 	uint32_t index;		/* device, where the kind has one */
@@ -230,6 +237,7 @@ struct life_msg {
 		struct life_core_relink core_relink;
 		struct life_core_event core_event;
 		struct life_blk_held blk_held;
+		struct life_blk_moved blk_moved;
 		struct throttle_settings throttle;
 	} u;
 };

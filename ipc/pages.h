@@ -45,7 +45,8 @@ struct stats_disk {
 	uint64_t delay_us;	/* all of them together */
 	uint64_t waiting;	/* of those, now */
 	uint64_t held;		/* requests that wait for a resume, now */
-	uint64_t pad[4];
+	uint64_t moved_bytes;	/* of a move: copied so far */
+	uint64_t pad[3];
 };
 
 struct stats_page {

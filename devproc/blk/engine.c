@@ -228,7 +228,8 @@ static bool pass(void)
 		todo = rearm_all();
 	for (; todo; todo &= todo - 1)
 		take_all((unsigned int)__builtin_ctz(todo));
-	return file_io_pending() || pushed || awake & ~starved;
+	return file_io_pending() || steps_have_more() || pushed ||
+	       awake & ~starved;
 }
 
 bool engine_round_end(void)

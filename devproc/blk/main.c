@@ -13,6 +13,7 @@
 #include "devproc/blk/blk.h"
 #include "devproc/blk/engine.h"
 #include "devproc/blk/hold.h"
+#include "devproc/blk/mirror.h"
 #include "devproc/blk/record.h"
 #include "devproc/blk/steps.h"
 #include "devproc/blk/throttle.h"
@@ -183,6 +184,7 @@ static int blk_open(const struct life_birth *birth)
 	image.format = &format_raw;
 	engine_init();
 	hold_init(blk);
+	mirror_init(blk, &image);
 	steps_init(&image);
 	if (!ret)
 		ret = file_io_open(blk->record, blk->nr_extra);
@@ -221,6 +223,7 @@ static int blk_start(const struct life_birth *birth)
 	(void)birth;
 	if (!ret && image.format->open)
 		ret = image.format->open(&image);
+	mirror_start();
 	return ret ? ret : vhost_start(&blk_vhost_ops);
 }
 

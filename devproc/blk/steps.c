@@ -8,14 +8,16 @@
  *			   3 throttle	is it its turn; may wait	throttle.c
  *	go()		   4 hold	is the disk held; then it waits	hold.c
  *			   5 faults	change what it asks for, or end it
- *			   6 record	note what it is			record.c
- *			   7 transfer	format, files, data; waits	transfer.c
+ *			   6 mirror	does it meet the copy; may wait	mirror.c
+ *			   7 record	note what it is			record.c
+ *			   8 transfer	format, files, data; waits	transfer.c
  *	steps_transferred()
- *			   8 hold	it failed: keep it for later, or not
- *			   9 flush	a write that must be stable: 7 again
- *			  10 record	append the note; waits		record.c
- *	end()		  11 faults	say something else
- *			  12 complete	tell the guest			engine.c
+ *			   9 hold	it failed: keep it for later, or not
+ *			  10 flush	a write that must be stable: 8 again
+ *			  11 mirror	do it to the other file; waits	mirror.c
+ *			  12 record	append the note; waits		record.c
+ *	end()		  13 faults	say something else
+ *			  14 complete	tell the guest			engine.c
  *
  * A step that waits gives the request to somebody who calls the next step
  * from the loop.  A step that finds the end skips to end().
@@ -27,6 +29,7 @@
 #include "devproc/blk/engine.h"
 #include "devproc/blk/faults.h"
 #include "devproc/blk/hold.h"
+#include "devproc/blk/mirror.h"
 #include "devproc/blk/record.h"
 #include "devproc/blk/throttle.h"
 #include "devproc/blk/transfer.h"
@@ -38,9 +41,16 @@ static const struct blk_image *image;
 
 static void end(struct blk_request *req, uint8_t status)
 {
+	mirror_end(req);
 	if (req->faults)
 		status = faults_end(req, status);
 	engine_complete(req, status);
+}
+
+static void start(struct blk_request *req)
+{
+	record_begin(req);
+	transfer_begin(req);
 }
 
 static void go(struct blk_request *req)
@@ -57,8 +67,8 @@ static void go(struct blk_request *req)
 		end(req, (uint8_t)status);
 		return;
 	}
-	record_begin(req);
-	transfer_begin(req);
+	if (!mirror_wait(req))
+		start(req);
 }
 
 /* The disk was held, and goes on. */
@@ -110,9 +120,15 @@ void steps_transferred(struct blk_request *req, int err)
 		end(req, VIRTIO_BLK_S_IOERR);
 	} else if (request_becomes_flush(req, image)) {
 		transfer_begin(req);
-	} else if (!record_append(req)) {
-		end(req, VIRTIO_BLK_S_OK);
+	} else if (!mirror_copy(req)) {
+		steps_mirrored(req);
 	}
+}
+
+void steps_mirrored(struct blk_request *req)
+{
+	if (!record_append(req))
+		end(req, VIRTIO_BLK_S_OK);
 }
 
 /* The record has it before the guest is told. */
@@ -131,6 +147,13 @@ void steps_due(void)
 		go(req);
 	for (struct blk_request *req; (req = hold_next(&stage)); )
 		try_again(req, stage);
+	for (struct blk_request *req; (req = mirror_next()); )
+		start(req);
+}
+
+bool steps_have_more(void)
+{
+	return mirror_look;
 }
 
 void steps_release(unsigned int queue)

@@ -38,6 +38,8 @@ static const struct {
 	  sizeof(struct life_core_event), 0 },
 	{ LIFE_BLK_HELD, LIFE_SIDE_SUPERVISOR, sizeof(struct life_blk_held),
 	  0 },
+	{ LIFE_BLK_MOVED, LIFE_SIDE_SUPERVISOR, sizeof(struct life_blk_moved),
+	  0 },
 };
 #define NR_GOOD ((int)(sizeof(good) / sizeof(*good)))
 

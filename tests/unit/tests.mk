@@ -13,7 +13,7 @@ $(eval $(call test,tests/unit/test_inflight,tests/unit/test_inflight.c devproc/i
 $(eval $(call test,tests/unit/test_vring,tests/unit/test_vring.c devproc/vring.c devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_recovery,tests/unit/test_recovery.c devproc/vring.c devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_blk_request,tests/unit/test_blk_request.c devproc/blk/request.c devproc/vring.c devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
-$(eval $(call test,tests/unit/test_throttle_parse,tests/unit/test_throttle_parse.c cli/throttle_parse.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_throttle_parse,tests/unit/test_throttle_parse.c cli/throttle_parse.c cli/bytes.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_bucket,tests/unit/test_bucket.c devproc/blk/bucket.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_uart,tests/unit/test_uart.c devproc/uart.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_chardev,tests/unit/test_chardev.c devproc/chardev.c ipc/fault_match.c ipc/fault.c ipc/log.c ipc/fdmsg.c,$(CHECK)))

@@ -40,9 +40,11 @@ static void become(const struct child_spec *spec, int life, int link,
 {
 	int high[] = { lift(life), lift(link), lift(stats), lift(faults),
 		       lift(throttle), lift(spec->res_fd),
-		       lift(spec->res2_fd) };
+		       lift(spec->res2_fd),
+		       lift(spec->extra_fd ? *spec->extra_fd : -1) };
 	static const int number[] = { LIFE_FD, LINK_FD, STATS_FD, FAULT_FD,
-				      THROTTLE_FD, RES_FD, RES2_FD };
+				      THROTTLE_FD, RES_FD, RES2_FD,
+				      EXTRA_FD };
 	const char *build = getenv("BULKHEAD_BUILD");
 	const char *argv[8] = { "bulkhead" };
 	char path[4096];

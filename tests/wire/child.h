@@ -34,6 +34,7 @@ struct child_spec {
 	int res_fd;
 	int res2_fd;
 	const struct child *group;	/* the throttle page is that one's; or NULL */
+	const int *extra_fd;	/* at EXTRA_FD, stays the caller's; NULL: none */
 };
 
 /* Start it and wait for READY. */
