@@ -87,9 +87,9 @@ SERIAL := devproc/serial.c devproc/uart.c $(CHARDEV) ipc/regchan.c \
 JAIL := jail/birth.c jail/stages.c jail/capabilities.c jail/birth_text.c jail/death.c \
 	jail/inspect.c policy/lastword.c gen/syscall_names.c
 CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
-	cli/config_value.c cli/throttle_parse.c cli/bytes.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
+	cli/config_value.c cli/throttle_parse.c cli/bytes.c cli/config_limits.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
 CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c cli/loop.c \
-	cli/runtime_dir.c cli/resources.c cli/memory.c cli/image.c \
+	cli/runtime_dir.c cli/cgroup.c cli/cgroup_files.c cli/resources.c cli/memory.c cli/image.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
 	cli/children.c cli/rebirth.c cli/spare.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
 	cli/control_commands.c cli/control_faults.c cli/faults.c \

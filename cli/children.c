@@ -102,6 +102,7 @@ void child_init(struct child *child, struct vm *vm, enum life_role role,
 		const char *name, unsigned int index)
 {
 	memset(child, 0, sizeof(*child));
+	child->cgroup_fd = -1;
 	child->vm = vm;
 	child->role = role;
 	child->name = name;
@@ -390,6 +391,7 @@ static int begin_birth(struct child *child, int link_fd, int life_fd,
 	make_title(child, title, sizeof(title));
 	spec.title = title;
 	spec.exe_fd = child->vm->exe_fd[child->role];
+	spec.cgroup_fd = child->cgroup_fd;
 	set_ids(child, &spec);
 	give(&spec, log_fd, LOG_FD);
 	give(&spec, life_fd, LIFE_FD);

@@ -46,6 +46,15 @@ static void print_blk(const struct config_device *dev)
 		printf("blk %s: record %s\n", dev->name, dev->record.path);
 }
 
+static void print_limits(const char *name,
+			 const struct config_limit limits[CONFIG_NR_LIMITS])
+{
+	for (int i = 0; i < CONFIG_NR_LIMITS; i++)
+		if (limits[i].origin)
+			printf("%s: %s %s\n", name, config_limit_file(i),
+			       limits[i].text);
+}
+
 static void print_vm(const struct config *cfg)
 {
 	printf("%s: ok\n", cfg->file);
@@ -62,6 +71,9 @@ static void print_vm(const struct config *cfg)
 	printf("vm: on_crash %s, max_restarts %u, heartbeat %ums, spare %s\n",
 	       config_on_crash_name(cfg->on_crash), cfg->max_restarts,
 	       cfg->heartbeat_ms, cfg->spare ? "yes" : "no");
+	if (cfg->cgroup.path)
+		printf("vm: cgroup %s\n", cfg->cgroup.path);
+	print_limits("core", cfg->core_limits);
 }
 
 static void print_devices(const struct config *cfg)
@@ -69,6 +81,7 @@ static void print_devices(const struct config *cfg)
 	for (unsigned int i = 0; i < cfg->nr_devices; i++) {
 		const struct config_device *dev = &cfg->device[i];
 
+		print_limits(dev->name, dev->limits);
 		if (dev->on_crash != cfg->on_crash)
 			printf("%s: on_crash %s\n", dev->name,
 			       config_on_crash_name(dev->on_crash));

@@ -110,9 +110,10 @@ static int take_sections(const struct config_source *src, struct config *cfg)
 
 		if (split_title(s->title, &kind, &name))
 			return config_error(src->err,
-					    "%s: unknown section [%s]; there are [vm], [serial], [console], [rng], [blk NAME] and [fault]",
+					    "%s: unknown section [%s]; there are [vm], [core], [serial], [console], [rng], [blk NAME] and [fault]",
 					    s->origin, s->title);
-		if (kind == CONFIG_KIND_VM || kind == CONFIG_KIND_FAULT)
+		if (kind == CONFIG_KIND_VM || kind == CONFIG_KIND_CORE ||
+		    kind == CONFIG_KIND_FAULT)
 			continue;
 		ret = add_device(cfg, s, kind, name, src->err);
 		if (ret)
@@ -141,7 +142,7 @@ static int take_entry(const struct config_source *src,
 	const struct config_key *key;
 	const char *name, *why;
 	enum config_kind kind;
-	char known[192];
+	char known[384];
 	char *base;
 
 	if (split_title(e->section, &kind, &name))
@@ -156,8 +157,8 @@ static int take_entry(const struct config_source *src,
 				    "%s: unknown key '%s' in [%s]; known keys: %s",
 				    e->origin, e->key, e->section, known);
 	}
-	base = kind == CONFIG_KIND_VM ? (char *)cfg :
-					(char *)find_device(cfg, name);
+	base = kind == CONFIG_KIND_VM || kind == CONFIG_KIND_CORE ?
+		       (char *)cfg : (char *)find_device(cfg, name);
 	if (!base)
 		return config_error(src->err, "%s: no section [%s]", e->origin,
 				    e->section);
@@ -228,6 +229,18 @@ static int check_blk(struct config *cfg, struct config_device *dev, char *err)
 	return check_throttle(cfg, dev, err);
 }
 
+/* Who is not our process has limits of his own. */
+static int check_limits(const struct config_device *dev, char *err)
+{
+	for (int i = 0; i < CONFIG_NR_LIMITS; i++)
+		if (dev->socket.path && dev->limits[i].origin)
+			return config_error(err,
+					    "%s: %s: %s has a foreign back-end, whose process is not ours to limit",
+					    dev->limits[i].origin,
+					    config_limit_key(i), dev->name);
+	return 0;
+}
+
 static int check_devices(struct config *cfg, char *err)
 {
 	const struct config_device *terminal = NULL;
@@ -240,6 +253,8 @@ static int check_devices(struct config *cfg, char *err)
 		if (dev->on_crash == CONFIG_CRASH_INHERIT)
 			dev->on_crash = cfg->on_crash;
 		if (dev->role == LIFE_ROLE_BLK && check_blk(cfg, dev, err))
+			return -EINVAL;
+		if (check_limits(dev, err))
 			return -EINVAL;
 		if (dev->connect.kind != LIFE_CHARDEV_TERMINAL)
 			continue;
@@ -401,6 +416,12 @@ out:
 	return ret;
 }
 
+static void free_limits(struct config_limit limits[CONFIG_NR_LIMITS])
+{
+	for (int i = 0; i < CONFIG_NR_LIMITS; i++)
+		free(limits[i].origin);
+}
+
 static void free_path(struct config_path *path)
 {
 	free(path->path);
@@ -419,11 +440,14 @@ void config_free(struct config *cfg)
 		free_path(&dev->socket);
 		free_path(&dev->record);
 		free_path(&dev->connect.to);
+		free_limits(dev->limits);
 		free(dev->serial);
 		free(dev->throttle_group);
 	}
 	free_path(&cfg->kernel);
 	free_path(&cfg->initrd);
+	free_path(&cfg->cgroup);
+	free_limits(cfg->core_limits);
 	free(cfg->memory_origin);
 	free(cfg->cmdline);
 	free(cfg->name);

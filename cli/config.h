@@ -43,11 +43,30 @@ struct config_connect {
 	struct config_path to;	/* path for FILE and SOCKET, else only origin */
 };
 
+/* Limits of one process, for cgroup2. */
+enum config_limit_kind {
+	CONFIG_LIMIT_CPU_WEIGHT,
+	CONFIG_LIMIT_CPU_MAX,
+	CONFIG_LIMIT_MEMORY_MAX,
+	CONFIG_LIMIT_IO_WEIGHT,
+	CONFIG_LIMIT_IO_MAX,
+	CONFIG_NR_LIMITS,
+};
+
+#define CONFIG_LIMIT_MAX	112	/* bytes, with the NUL */
+
+struct config_limit {
+	/* As its control file takes it; of io_max without the device. */
+	char text[CONFIG_LIMIT_MAX];
+	char *origin;		/* NULL: not given */
+};
+
 struct config_device {
 	enum life_role role;
 	char name[LIFE_DEVICE_NAME_MAX];	/* "vda"; "serial", "rng" */
 	char *origin;				/* of its section */
 	int on_crash;			/* enum config_on_crash */
+	struct config_limit limits[CONFIG_NR_LIMITS];
 	/* blk */
 	struct config_path image;
 	struct config_path socket;	/* foreign back-end, instead of image */
@@ -92,6 +111,8 @@ struct config {
 	struct config_path initrd;
 	char *cmdline;
 	char *memory_origin;
+	struct config_path cgroup;	/* "auto", a folder, or none */
+	struct config_limit core_limits[CONFIG_NR_LIMITS];
 	struct config_device device[LIFE_MAX_DEVICES];
 	unsigned int nr_devices;
 	uint64_t fault_seed;
@@ -111,6 +132,12 @@ int config_load(const char *file, const char *const *sets,
 
 /* "restart" and its like; not CONFIG_CRASH_INHERIT. */
 const char *config_on_crash_name(int on_crash);
+
+/* config_limits.c: "cpu_max", "cpu", "cpu.max" */
+const char *config_limit_key(enum config_limit_kind kind);
+const char *config_limit_controller(enum config_limit_kind kind);
+const char *config_limit_file(enum config_limit_kind kind);
+bool config_has_limits(const struct config_limit limits[CONFIG_NR_LIMITS]);
 
 void config_free(struct config *cfg);
 

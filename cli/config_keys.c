@@ -11,6 +11,8 @@
 
 #define VM(field)	offsetof(struct config, field)
 #define DEV(field)	offsetof(struct config_device, field)
+#define DEV_LIMIT(kind)	DEV(limits[CONFIG_LIMIT_##kind])
+#define CORE_LIMIT(kind)	VM(core_limits[CONFIG_LIMIT_##kind])
 
 static const struct config_key keys[] = {
 	{ CONFIG_KIND_VM, "name", config_parse_name, VM(name) },
@@ -30,6 +32,7 @@ static const struct config_key keys[] = {
 	{ CONFIG_KIND_VM, "huge_pages", config_parse_bool, VM(huge_pages) },
 	{ CONFIG_KIND_VM, "stop_timeout", config_parse_ms,
 	  VM(stop_timeout_ms) },
+	{ CONFIG_KIND_VM, "cgroup", config_parse_cgroup, VM(cgroup) },
 	{ CONFIG_KIND_SERIAL, "on_crash", config_parse_on_crash,
 	  DEV(on_crash) },
 	{ CONFIG_KIND_SERIAL, "connect", config_parse_connect, DEV(connect) },
@@ -59,12 +62,47 @@ static const struct config_key keys[] = {
 	{ CONFIG_KIND_BLK, "throttle", config_parse_throttle, DEV(throttle) },
 	{ CONFIG_KIND_BLK, "throttle_group", config_parse_group,
 	  DEV(throttle_group) },
+	{ CONFIG_KIND_CORE, "cpu_weight", config_parse_weight,
+	  CORE_LIMIT(CPU_WEIGHT) },
+	{ CONFIG_KIND_CORE, "cpu_max", config_parse_cpu_max,
+	  CORE_LIMIT(CPU_MAX) },
+	{ CONFIG_KIND_CORE, "memory_max", config_parse_memory_max,
+	  CORE_LIMIT(MEMORY_MAX) },
+	{ CONFIG_KIND_SERIAL, "cpu_weight", config_parse_weight,
+	  DEV_LIMIT(CPU_WEIGHT) },
+	{ CONFIG_KIND_SERIAL, "cpu_max", config_parse_cpu_max,
+	  DEV_LIMIT(CPU_MAX) },
+	{ CONFIG_KIND_SERIAL, "memory_max", config_parse_memory_max,
+	  DEV_LIMIT(MEMORY_MAX) },
+	{ CONFIG_KIND_CONSOLE, "cpu_weight", config_parse_weight,
+	  DEV_LIMIT(CPU_WEIGHT) },
+	{ CONFIG_KIND_CONSOLE, "cpu_max", config_parse_cpu_max,
+	  DEV_LIMIT(CPU_MAX) },
+	{ CONFIG_KIND_CONSOLE, "memory_max", config_parse_memory_max,
+	  DEV_LIMIT(MEMORY_MAX) },
+	{ CONFIG_KIND_RNG, "cpu_weight", config_parse_weight,
+	  DEV_LIMIT(CPU_WEIGHT) },
+	{ CONFIG_KIND_RNG, "cpu_max", config_parse_cpu_max,
+	  DEV_LIMIT(CPU_MAX) },
+	{ CONFIG_KIND_RNG, "memory_max", config_parse_memory_max,
+	  DEV_LIMIT(MEMORY_MAX) },
+	{ CONFIG_KIND_BLK, "cpu_weight", config_parse_weight,
+	  DEV_LIMIT(CPU_WEIGHT) },
+	{ CONFIG_KIND_BLK, "cpu_max", config_parse_cpu_max,
+	  DEV_LIMIT(CPU_MAX) },
+	{ CONFIG_KIND_BLK, "memory_max", config_parse_memory_max,
+	  DEV_LIMIT(MEMORY_MAX) },
+	{ CONFIG_KIND_BLK, "io_weight", config_parse_weight,
+	  DEV_LIMIT(IO_WEIGHT) },
+	{ CONFIG_KIND_BLK, "io_max", config_parse_io_max,
+	  DEV_LIMIT(IO_MAX) },
 };
 
 #define NR_KEYS	(sizeof(keys) / sizeof(keys[0]))
 
 static const char *const kind_name[CONFIG_NR_KINDS] = {
 	[CONFIG_KIND_VM] = "vm",
+	[CONFIG_KIND_CORE] = "core",
 	[CONFIG_KIND_SERIAL] = "serial",
 	[CONFIG_KIND_CONSOLE] = "console",
 	[CONFIG_KIND_RNG] = "rng",

@@ -49,6 +49,7 @@ void config_source_free(struct config_source *src);
 /* Which struct a key belongs to. */
 enum config_kind {
 	CONFIG_KIND_VM,
+	CONFIG_KIND_CORE,
 	CONFIG_KIND_SERIAL,
 	CONFIG_KIND_CONSOLE,
 	CONFIG_KIND_RNG,
@@ -114,6 +115,18 @@ const char *config_parse_throttle(const struct config_value_context *in,
 				  void *dest);
 const char *config_parse_group(const struct config_value_context *in,
 			       void *dest);
+
+/* config_limits.c */
+const char *config_parse_weight(const struct config_value_context *in,
+				void *dest);
+const char *config_parse_cpu_max(const struct config_value_context *in,
+				 void *dest);
+const char *config_parse_memory_max(const struct config_value_context *in,
+				    void *dest);
+const char *config_parse_io_max(const struct config_value_context *in,
+				void *dest);
+const char *config_parse_cgroup(const struct config_value_context *in,
+				void *dest);
 
 /*
  * config_fault.c: one entry of [fault], once all devices are known.

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cli/cgroup_priv.h"
 #include "cli/doctor.h"
 #include "ipc/memfd.h"
 
@@ -80,48 +81,25 @@ void doctor_memfd(struct doctor_result *r)
 		close(fd);
 }
 
-/* The folder of our own cgroup in the unified hierarchy. */
-static int own_cgroup(char *path, size_t len)
-{
-	char line[512];
-	int ret = -ENOENT;
-	FILE *f = fopen("/proc/self/cgroup", "re");
-
-	if (!f)
-		return -errno;
-	while (ret && fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = '\0';
-		if (strncmp(line, "0::", 3))
-			continue;
-		snprintf(path, len, "/sys/fs/cgroup%s", line + 3);
-		ret = 0;
-	}
-	fclose(f);
-	return ret;
-}
-
 void doctor_cgroup(struct doctor_result *r)
 {
 	static const char advice[] =
 		"needed only for limits per process; mount cgroup2 with its controllers, and run as root or in a delegated scope: systemd-run --user --scope -p Delegate=yes";
-	char path[600], file[640], controllers[200] = "";
-	FILE *f;
+	char path[CGROUP_PATH_MAX], controllers[200] = "";
 
-	if (own_cgroup(path, sizeof(path))) {
+	if (cgroup_own_path(path)) {
 		doctor_say(r, DOCTOR_WARN, advice, "no cgroup2 for this process");
 		return;
 	}
-	snprintf(file, sizeof(file), "%s/cgroup.controllers", path);
-	f = fopen(file, "re");
-	if (f) {
-		if (!fgets(controllers, sizeof(controllers), f))
-			controllers[0] = '\0';
-		fclose(f);
-	}
+	if (cgroup_read(path, "cgroup.controllers", controllers,
+			sizeof(controllers)))
+		controllers[0] = '\0';
 	controllers[strcspn(controllers, "\n")] = '\0';
-	if (!controllers[0])
+	if (!cgroup_offers(path, "cpu") || !cgroup_offers(path, "memory") ||
+	    !cgroup_offers(path, "io"))
 		doctor_say(r, DOCTOR_WARN, advice,
-			   "cgroup2 offers no controllers here");
+			   "cgroup2 offers not all of cpu, memory and io here, but %.120s",
+			   controllers[0] ? controllers : "nothing");
 	else if (access(path, W_OK) < 0)
 		doctor_say(r, DOCTOR_WARN, advice,
 			   "cgroup2 has %.120s, but is not delegated to you",

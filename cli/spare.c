@@ -117,6 +117,7 @@ static void be_born(struct device *dev)
 
 	if (!ret) {
 		dev->waiting.stats_fd = dev->child.stats_fd;
+		dev->waiting.cgroup_fd = dev->child.cgroup_fd;
 		ret = child_spawn(&dev->waiting, device_fd, why);
 		close(device_fd);
 	}

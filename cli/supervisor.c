@@ -22,6 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/cgroup.h"
 #include "cli/children.h"
 #include "cli/control.h"
 #include "cli/ids.h"
@@ -405,6 +406,8 @@ static int prepare(struct vm *vm)
 	if (!ret)
 		ret = resources_open(vm, why);
 	if (!ret)
+		ret = cgroup_open(vm, why);
+	if (!ret)
 		ret = control_open(vm, why);
 	for (unsigned int i = 0; !ret && i < vm->nr_devices; i++)
 		ret = chardev_end_listen(vm, &vm->device[i]);
@@ -464,6 +467,7 @@ static void finish(struct vm *vm)
 	for (struct child *c = vm_next_child(vm, NULL); c;
 	     c = vm_next_child(vm, c))
 		child_fini(c);
+	cgroup_close(vm);
 	resources_close(vm);
 	runtime_release(vm->cfg->name, vm->lock_fd);
 	/* Those who wait are told when nothing is left. */

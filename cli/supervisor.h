@@ -69,6 +69,7 @@ struct child {
 	long long born_ms;
 	unsigned int births;
 	bool killed_by_us;
+	int cgroup_fd;		/* its leaf, for all its processes; -1: none */
 	int stats_fd;		/* kept from process to process */
 	int fault_fd;		/* the same; -1: none, the back-end is foreign */
 	struct fault_page *faults;	/* its mapping; NULL: none */
@@ -132,6 +133,7 @@ struct terminal {
 };
 
 struct control;	/* control.c */
+struct cgroup;	/* cgroup.c */
 
 struct vm {
 	const struct config *cfg;
@@ -156,6 +158,7 @@ struct vm {
 	int exe_fd[LIFE_ROLE_RNG + 1];	/* by role; -1: not needed */
 	struct terminal terminal;
 	struct control *control;
+	struct cgroup *cgroup;	/* NULL: none is wanted */
 	struct child core;
 	struct device device[LIFE_MAX_DEVICES];
 	uint64_t fault_seed;	/* of rules to come */

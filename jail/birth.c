@@ -137,7 +137,7 @@ static int keyring_leave(void)
  * stage_network().  No CLONE_VM: the child runs C of its own beside the
  * supervisor.
  */
-static pid_t birth_clone(int *pidfd)
+static pid_t birth_clone(int *pidfd, int cgroup_fd)
 {
 	struct clone_args args = {
 		.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS |
@@ -147,6 +147,10 @@ static pid_t birth_clone(int *pidfd)
 		.exit_signal = SIGCHLD,
 	};
 
+	if (cgroup_fd >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cgroup_fd;
+	}
 	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
@@ -226,6 +230,16 @@ static int birth_map_failed(struct birth_child *child, int err)
 	return birth_failed(child, stage, child_err ? child_err : err);
 }
 
+/* clone3(2): what only the cgroup can be the cause of. */
+static enum birth_stage clone_stage(const struct birth_spec *spec, int err)
+{
+	bool by_cgroup = err == EACCES || err == EBUSY || err == ENODEV ||
+			 err == EOPNOTSUPP || err == EBADF;
+
+	return spec->cgroup_fd >= 0 && by_cgroup ? BIRTH_STAGE_CGROUP :
+						   BIRTH_STAGE_CLONE;
+}
+
 /* Clone, and in the child go on to the stages. */
 static int birth_fork(const struct birth_spec *spec, struct birth_child *child,
 		      bool privileged, int child_fd, int parent_pidfd)
@@ -238,7 +252,7 @@ static int birth_fork(const struct birth_spec *spec, struct birth_child *child,
 		.may_set_groups = privileged,
 	};
 
-	child->pid = birth_clone(&child->pidfd);
+	child->pid = birth_clone(&child->pidfd, spec->cgroup_fd);
 	if (child->pid == 0)
 		stages_run(&scene);
 	return child->pid < 0 ? -errno : 0;
@@ -270,7 +284,7 @@ int birth_begin(const struct birth_spec *spec, struct birth_child *child)
 	close(parent_pidfd);
 	close(pair[1]);
 	if (err)
-		return birth_failed(child, BIRTH_STAGE_CLONE, -err);
+		return birth_failed(child, clone_stage(spec, -err), -err);
 	err = birth_map(spec, child->pid, privileged);
 	if (err)
 		return birth_map_failed(child, -err);

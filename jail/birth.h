@@ -36,6 +36,7 @@ struct birth_spec {
 	 * its file must be executable by anybody.
 	 */
 	int exe_fd;
+	int cgroup_fd;		/* folder of cgroup2 to be born in, or -1 */
 	/*
 	 * Everything open in the child; any other number is closed, 0 and 1
 	 * too if they are not listed.  Numbers may overlap in any way.

@@ -15,6 +15,7 @@ enum birth_stage {
 	/* In the supervisor. */
 	BIRTH_STAGE_PREPARE,
 	BIRTH_STAGE_CLONE,
+	BIRTH_STAGE_CGROUP,
 	BIRTH_STAGE_MAP,
 	/* In the child. */
 	BIRTH_STAGE_FDS,

@@ -12,6 +12,7 @@
 static const char *const stage_names[] = {
 	[BIRTH_STAGE_PREPARE] = "prepare",
 	[BIRTH_STAGE_CLONE] = "clone into new namespaces",
+	[BIRTH_STAGE_CGROUP] = "be born in its cgroup",
 	[BIRTH_STAGE_MAP] = "map user and group id",
 	[BIRTH_STAGE_FDS] = "place file descriptors",
 	[BIRTH_STAGE_NETWORK] = "leave the network",
@@ -136,6 +137,10 @@ static const char *stage_hint(enum birth_stage stage, int err)
 		return fds_hint(err);
 	case BIRTH_STAGE_CLONE:
 		return clone_hint(err);
+	case BIRTH_STAGE_CGROUP:
+		return "the supervisor must be in the part of the cgroup tree that "
+		       "was delegated (systemd-run --user --scope -p "
+		       "Delegate=yes), or be root; the leaf must not be removed";
 	case BIRTH_STAGE_MAP:
 		return "an own uid for each process takes CAP_SETUID and "
 		       "CAP_SETGID; an ordinary user maps only himself";

@@ -18,15 +18,15 @@ keys_of() {
 		sed -n 's/.*known keys: //p' | tr -d ,
 }
 
-for section in vm serial console rng "blk vda"; do
+for section in vm core serial console rng "blk vda"; do
 	keys=$(keys_of "$section")
 	[ -n "$keys" ]
 	report "[$section] lists its keys"
 	for key in $keys; do
 		[ "$key" = none ] && continue
-		grep -q "^$key = " "$source/configs/full.conf"
-		report "full.conf has $key"
-		grep -qE "^\.It Li $key =|^Its one key is$" \
+		grep -qh "^$key = " "$source/configs/"{full,limits}.conf
+		report "full.conf or limits.conf has $key"
+		grep -qE "^\.It Li $key =" \
 			"$source/docs/bulkhead.conf.5"
 		report "bulkhead.conf.5 has $key"
 	done

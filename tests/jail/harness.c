@@ -203,6 +203,7 @@ void harness_spec(enum probe_policy policy, struct birth_spec *spec)
 	*spec = (struct birth_spec){
 		.title = PROBE_TITLE,
 		.exe_fd = host.exe,
+		.cgroup_fd = -1,
 		.host_uid = uid,
 		.host_gid = geteuid() == 0 ? uid : getegid(),
 		.nr_files = INHERIT_FD_MAX,

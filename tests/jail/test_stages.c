@@ -269,6 +269,20 @@ static void host_without_program(const void *arg)
 	attempt_birth(&spec);
 }
 
+/* A folder that is no cgroup, in the place of one. */
+static void host_without_cgroup(const void *arg)
+{
+	struct birth_spec spec;
+
+	(void)arg;
+	harness_spec(PROBE_POLICY_RNG, &spec);
+	spec.cgroup_fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (spec.cgroup_fd < 0)
+		_exit(1);
+	attempt_birth(&spec);
+	close(spec.cgroup_fd);
+}
+
 /* An ordinary user asks for a uid that is not his. */
 static void host_without_privilege(const void *arg)
 {
@@ -321,6 +335,8 @@ static void test_birth_lacks(void)
 		    "exec", "static executable");
 	judge_birth(in_host(host_without_privilege, NULL), -EPERM,
 		    "map user and group id", "CAP_SETUID");
+	judge_birth(in_host(host_without_cgroup, NULL), -EBADF,
+		    "be born in its cgroup", "delegated");
 	judge_birth(in_host(host_without_patience, NULL), -ETIMEDOUT,
 		    "wait for the program to start", "overloaded");
 }

@@ -129,6 +129,35 @@ START_TEST(every_key_arrives)
 }
 END_TEST
 
+START_TEST(limits_are_as_their_files_take_them)
+{
+	struct config *cfg = load("[vm]\nkernel = k\ncgroup = /sys/fs/cgroup/vm\n"
+				  "[core]\ncpu_weight = 200\ncpu_max = 150%\n"
+				  "[rng]\nmemory_max = 64M\n"
+				  "[blk a]\npath = x\nio_weight = 10000\n"
+				  "io_max = rbps=2K wbps=1G riops=7 wiops=8\n");
+	const struct config_limit *core = cfg->core_limits;
+	const struct config_limit *blk = cfg->device[1].limits;
+
+	ck_assert_str_eq(cfg->cgroup.path, "/sys/fs/cgroup/vm");
+	ck_assert_str_eq(core[CONFIG_LIMIT_CPU_WEIGHT].text, "200");
+	ck_assert_str_eq(core[CONFIG_LIMIT_CPU_MAX].text, "150000 100000");
+	ck_assert_ptr_null(core[CONFIG_LIMIT_MEMORY_MAX].origin);
+	ck_assert_str_eq(cfg->device[0].limits[CONFIG_LIMIT_MEMORY_MAX].text,
+			 "67108864");
+	ck_assert_str_eq(blk[CONFIG_LIMIT_IO_WEIGHT].text, "10000");
+	ck_assert_str_eq(blk[CONFIG_LIMIT_IO_MAX].text,
+			 "rbps=2048 wbps=1073741824 riops=7 wiops=8");
+	ck_assert(config_has_limits(core) && config_has_limits(blk));
+	config_free(cfg);
+	cfg = load("[vm]\nkernel = k\n[rng]\n");
+	ck_assert_ptr_null(cfg->cgroup.path);
+	ck_assert(!config_has_limits(cfg->core_limits));
+	ck_assert(!config_has_limits(cfg->device[0].limits));
+	config_free(cfg);
+}
+END_TEST
+
 START_TEST(set_replaces_and_adds)
 {
 	static const char *const sets[] = {
@@ -191,6 +220,19 @@ static const struct {
 	{ VM "on_crash = maybe\n", "@:3: on_crash = maybe: expected" },
 	{ VM "max_restarts = many\n", "@:3: max_restarts = many: expected" },
 	{ VM "heartbeat = 10ms\n", "@:3: heartbeat = 10ms: expected" },
+	{ VM "cgroup = vm\n", "@:3: cgroup = vm: expected auto" },
+	{ VM "[core]\ncpu_weight = 10001\n", "cpu_weight = 10001: expected" },
+	{ VM "[core]\ncpu_max = 0%\n", "cpu_max = 0%: expected" },
+	{ VM "[core]\ncpu_max = 100001%\n", "cpu_max = 100001%: expected" },
+	{ VM "[core]\ncpu_max = %\n", "cpu_max = %: expected" },
+	{ VM "[core]\npath = x\n", "unknown key 'path' in [core]" },
+	{ VM "[rng]\nmemory_max = 99999999999G\n", "expected a size" },
+	{ VM "[rng]\nmemory_max = 1K\n", "expected a size" },
+	{ VM "[blk a]\npath = x\nio_max = rbps=0M\n", "expected some of" },
+	{ VM "[blk a]\npath = x\nio_max = riops=5M\n", "expected some of" },
+	{ VM "[blk a]\npath = x\nio_max = =\n", "expected some of" },
+	{ VM "[blk a]\nsocket = x\ncpu_max = 5%\n",
+	  "cpu_max: a has a foreign back-end" },
 	{ VM "on_reboot = maybe\n", "@:3: on_reboot = maybe: expected" },
 	{ VM "on_panic = maybe\n", "@:3: on_panic = maybe: expected" },
 	{ VM "name = a/b\n", "@:3: name = a/b: a name has" },
@@ -363,6 +405,7 @@ int main(void)
 	snprintf(file, sizeof(file), "%s/test.conf", dir);
 	tcase_add_test(tcase, defaults_are_filled_in);
 	tcase_add_test(tcase, every_key_arrives);
+	tcase_add_test(tcase, limits_are_as_their_files_take_them);
 	tcase_add_test(tcase, set_replaces_and_adds);
 	tcase_add_test(tcase, set_is_relative_to_the_current_folder);
 	tcase_add_loop_test(tcase, wrong_ones_get_their_line, 0,
