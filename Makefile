@@ -89,7 +89,7 @@ JAIL := jail/birth.c jail/stages.c jail/capabilities.c jail/birth_text.c jail/de
 CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
 	cli/config_value.c cli/throttle_parse.c cli/bytes.c cli/config_limits.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
 CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c cli/loop.c \
-	cli/runtime_dir.c cli/cgroup.c cli/cgroup_files.c cli/resources.c cli/memory.c cli/image.c \
+	cli/runtime_dir.c cli/notify.c cli/cgroup.c cli/cgroup_files.c cli/resources.c cli/memory.c cli/image.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
 	cli/children.c cli/rebirth.c cli/spare.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
 	cli/control_commands.c cli/control_faults.c cli/faults.c \
@@ -242,6 +242,10 @@ install: all
 	install -m 644 docs/bulkhead.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 docs/bulkhead.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 docs/bulkhead-inspect.7 $(DESTDIR)$(PREFIX)/share/man/man7/
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/lib/,systemd/system sysusers.d)
+	sed 's|/usr/local|$(PREFIX)|' systemd/bulkhead@.service \
+		>$(DESTDIR)$(PREFIX)/lib/systemd/system/bulkhead@.service
+	install -m 644 systemd/bulkhead.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/bulkhead.conf
 
 clean:
 	rm -rf $(O) $(O)-san $(O)-fuzz

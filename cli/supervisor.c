@@ -26,6 +26,7 @@
 #include "cli/children.h"
 #include "cli/control.h"
 #include "cli/ids.h"
+#include "cli/notify.h"
 #include "cli/resources.h"
 #include "cli/runtime_dir.h"
 #include "cli/signals.h"
@@ -225,6 +226,7 @@ void vm_guest_started(struct vm *vm)
 		 vm->cfg->nr_cpus,
 		 (unsigned long long)vm->cfg->memory_bytes >> 20,
 		 vm->nr_devices, fdmsg_now_ms() - vm->booted_ms);
+	notify_ready();
 }
 
 /* --- the end ---------------------------------------------------------------------- */
