@@ -149,8 +149,9 @@ const struct command cmd_doctor = {
 	.summary = "Say what this host can do for VMs, and what to do about it",
 	.help = "  -j, --json  as a JSON array\n"
 		"\n"
-		"Checks: kvm kvm-ring0 kvm-exits namespaces uids landlock seccomp\n"
-		"msr-filter core-sched speculation mdwe io_uring memfd cgroup2 nofile memlock hugepages tun; without names, all.\n"
+		"Checks: kvm kvm-ring0 kvm-exits namespaces uids landlock seccomp msr-filter\n"
+		"core-sched speculation mdwe io_uring memfd cgroup2 nofile memlock hugepages\n"
+		"tun; without names, all.\n"
 		"\n"
 		"Exit status: 0 VMs can run; 1 something they need is missing.  With names:\n"
 		"0 all of them are OK; 1 one is not.\n",
