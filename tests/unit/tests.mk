@@ -27,5 +27,8 @@ $(eval $(call test,tests/unit/test_load,tests/unit/test_load.c vmm-core/load.c v
 $(eval $(call test,tests/unit/test_pci,tests/unit/test_pci.c $(PCI) ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_chores,tests/unit/test_chores.c vmm-core/chores.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_msix,tests/unit/test_msix.c tests/unit/fake_kvm.c vmm-core/msix.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
-$(eval $(call test,tests/unit/test_virtio_pci,tests/unit/test_virtio_pci.c tests/unit/fake_kvm.c tests/wire/fake_backend.c $(VIRTIO) ipc/log.c ipc/fdmsg.c,$(CHECK)))
+VIRTIO_DRIVER := tests/unit/virtio_driver.c tests/unit/fake_kvm.c tests/wire/fake_backend.c $(VIRTIO) ipc/log.c ipc/fdmsg.c
+$(eval $(call test,tests/unit/test_virtio_pci,tests/unit/test_virtio_pci.c $(VIRTIO_DRIVER),$(CHECK)))
+$(eval $(call test,tests/unit/test_virtio_pci_bad,tests/unit/test_virtio_pci_bad.c $(VIRTIO_DRIVER),$(CHECK)))
+$(eval $(call test,tests/unit/test_virtio_pci_back,tests/unit/test_virtio_pci_back.c $(VIRTIO_DRIVER),$(CHECK)))
 $(eval $(call test,tests/unit/test_policyc,tests/unit/test_policyc.c $(POLICYC_PARTS),-lseccomp $(CHECK)))
