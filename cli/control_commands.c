@@ -13,6 +13,19 @@
 
 #define TIMEOUT_MAX_MS	86400000
 
+/* What text quotes may be cut within a character; JSON takes whole ones. */
+static json_t *whole_text(char *text)
+{
+	json_t *string = json_string(text);
+
+	if (string)
+		return string;
+	for (char *at = text; *at; at++)
+		if ((unsigned char)*at >= 0x80)
+			*at = '?';
+	return json_string(text);
+}
+
 json_t *control_error(const char *fmt, ...)
 {
 	char text[256];
@@ -21,8 +34,8 @@ json_t *control_error(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	return json_pack("{s:i, s:b, s:s}", "version", CONTROL_VERSION, "ok", 0,
-			 "error", text);
+	return json_pack("{s:i, s:b, s:o}", "version", CONTROL_VERSION, "ok", 0,
+			 "error", whole_text(text));
 }
 
 json_t *control_ok(void)

@@ -49,6 +49,8 @@ answered "a huge deadline" \
 	'{"version":1,"command":"stop","timeout_ms":99999999999999999999}' "$refusal"
 answered "bytes that are no UTF-8" \
 	"$(printf '{"version":1,"command":"\377\376"}')" "$refusal"
+answered "an error that quotes half a character" \
+	"$(printf '{"version":1,"command":"\\\356\215\232"}')" "$refusal"
 answered "deep nesting" \
 	"$(head -c 30000 /dev/zero | tr '\0' '[')" "$refusal"
 
