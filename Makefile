@@ -4,6 +4,7 @@
 # make demo       install what is missing, build, boot a Debian kernel
 # make bench      figures beside QEMU's, in one run
 # make san        the unit, wire and fuzz tests under ASan and UBSan
+# make check-security   the evidence that a hostile guest gets nothing
 # make fuzz       look for hostile inputs (FUZZ_SECONDS=60 FUZZ_TARGETS=...)
 # make lab-shell  a root shell in the emulated machine with a hardware-style KVM
 # V=1 shows commands; O=DIR builds elsewhere; CC=clang works too.
@@ -181,6 +182,7 @@ $(O)/gen/syscall_names.c: $(O)/policyc
 
 include tests/common.mk
 include $(patsubst %,tests/%/tests.mk,unit wire policy jail cli guest fuzz perf)
+include tests/security.mk
 
 tests: all $(TESTS) $(O)/tests/jail/show_jail $(BENCHES)
 

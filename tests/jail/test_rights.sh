@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# docs/RIGHTS.md is what the policies say, and what the policies say is in
+# force in every thread of a running VM: its filters are read back from the
+# kernel.
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/../cli/lib.sh"
+
+"$source/tests/jail/rights" "$build" >"$scratch/RIGHTS.md"
+diff "$source/docs/RIGHTS.md" "$scratch/RIGHTS.md" >"$scratch/diff"
+report "docs/RIGHTS.md is up to date (make rights)"
+head -n 20 "$scratch/diff" | sed 's/^/# /'
+
+if ! kvm_works; then
+	skip "filters of a running VM" "no usable /dev/kvm"
+	finish
+fi
+if [ "$(id -u)" -ne 0 ]; then
+	skip "filters of a running VM" "only root gets them back from the kernel"
+	finish
+fi
+make_files
+cat >>"$scratch/vm.conf" <<-CONF
+	[console]
+	connect = null
+	[rng]
+	[blk vda]
+	path = disk.img
+CONF
+sed -i 's/^connect = terminal/connect = null/' "$scratch/vm.conf"
+start_vm
+report "a VM with six processes"
+for role in core blk console rng serial; do
+	said=$("$build/tests/jail/show_filter" "$(process "$role")" "$role")
+	case $? in
+	0) report "$role: the filter in each of its threads is the compiled policy, and the only one" ;;
+	2) skip "$role: its filter" "${said:-no answer}" ;;
+	*) false; report "$role: $said" ;;
+	esac
+done
+for role in core blk console rng serial; do
+	"$build/tests/jail/show_jail" "$(process "$role")" >"$scratch/jail"
+	report "$role: $(cut -d : -f 2- "$scratch/jail")"
+done
+"$bulkhead" kill "$vm" >/dev/null 2>&1
+wait "$supervisor"
+nothing_left
+report "nothing is left"
+finish
