@@ -56,7 +56,7 @@ CONF
 
 # batches: how many the neighbour has printed; wait_batches N: until it has
 batches() {
-	grep -ac ' most=.' "$scratch/neighbour.log" 2>/dev/null
+	cat "$scratch/neighbour.log" 2>/dev/null | grep -ac " most=."
 }
 
 wait_batches() {
