@@ -301,9 +301,54 @@ START_TEST(rng_gives_back_what_it_never_got)
 	front_end(&front);
 }
 
+START_TEST(rng_hangs)
+{
+	uint64_t gpa;
+
+	start_rng(&gpa);
+	set_rule(rule_for(FAULT_HANG, 0));
+	ask_rng(gpa);
+	ck_assert(!front_take_wait(&front.queue[0], NULL, NULL, 100));
+	ck_assert_int_eq(kill(child.pid, SIGKILL), 0);
+	child_wait_signal(&child, SIGKILL);
+	front_end(&front);
+}
+
+START_TEST(rng_loses_an_interrupt_and_makes_one_up)
+{
+	struct fault_rule rule = rule_for(FAULT_LOSE_INTERRUPT, 0);
+	struct fault_rule both[2] = { rule, rule_for(FAULT_HANG, 0) };
+	struct front_queue *queue = &front.queue[0];
+	uint64_t gpa;
+
+	start_rng(&gpa);
+	child_synchronise(&child);
+	front_called(queue);
+	rule.count = 1;
+	set_rule(rule);
+	ask_rng(gpa);
+	ck_assert(front_take_wait(queue, NULL, NULL, 1000));
+	child_synchronise(&child);
+	ck_assert(!front_called(queue));
+	/* The other one is for nothing: before there is any answer. */
+	both[0] = rule_for(FAULT_SPURIOUS_INTERRUPT, 0);
+	both[0].id = 8;
+	both[1].id = 9;
+	fault_page_write(child.faults, both, 2);
+	ask_rng(gpa);
+	ck_assert(!front_take_wait(queue, NULL, NULL, 100));
+	ck_assert(front_called(queue));
+	ck_assert_int_eq(kill(child.pid, SIGKILL), 0);
+	child_wait_signal(&child, SIGKILL);
+	front_end(&front);
+}
+
 /* --- console ------------------------------------------------------------------------ */
 
-START_TEST(console_drops_characters)
+#define CONSOLE_TX	1
+
+/* Return: the host's end. */
+static int start_console(void)
 {
 	const struct child_spec spec = {
 		.role = "console", .life_role = LIFE_ROLE_CONSOLE,
@@ -311,25 +356,101 @@ START_TEST(console_drops_characters)
 		.res_fd = -1, .res2_fd = -1,
 	};
 	struct front_options options = { .nr_queues = 2 };
-	struct fault_rule rule = rule_for(FAULT_DROP, 0);
-	struct front_buf buf;
-	char got[16];
-	int host;
 
 	child_start(&child, &spec);
 	front_start(&front, child.link, &options);
-	host = child_attach(&child);
-	rule.every = 2;
-	set_rule(rule);
-	buf = (struct front_buf){ front_alloc(&front, 64, 64), 6 };
-	memcpy(front_ptr(&front, buf.gpa), "123456", 6);
-	ck_assert_int_ge(front_add(&front.queue[1], &buf, 1, NULL, 0, NULL),
-			 0);
-	front_kick(&front.queue[1]);
-	ck_assert_uint_eq(receive(host, got, sizeof(got), 200), 3);
-	ck_assert_mem_eq(got, "135", 3);
+	return child_attach(&child);
+}
+
+static void print_text(const char *text)
+{
+	struct front_buf buf = { front_alloc(&front, 64, 64),
+				 (uint32_t)strlen(text) };
+
+	memcpy(front_ptr(&front, buf.gpa), text, buf.len);
+	ck_assert_int_ge(front_add(&front.queue[CONSOLE_TX], &buf, 1, NULL, 0,
+				   NULL), 0);
+	front_kick(&front.queue[CONSOLE_TX]);
+}
+
+static void end_console(void)
+{
 	child_stop(&child);
 	front_end(&front);
+}
+
+START_TEST(console_drops_characters)
+{
+	struct fault_rule rule = rule_for(FAULT_DROP, 0);
+	int host = start_console();
+	char got[16];
+
+	rule.every = 2;
+	set_rule(rule);
+	print_text("123456");
+	ck_assert_uint_eq(receive(host, got, sizeof(got), 200), 3);
+	ck_assert_mem_eq(got, "135", 3);
+	end_console();
+}
+
+START_TEST(console_garbles_a_character)
+{
+	struct fault_rule rule = rule_for(FAULT_GARBLE, 0);
+	int host = start_console();
+	char got[16];
+
+	rule.after = 1;
+	rule.count = 1;
+	set_rule(rule);
+	print_text("aaa");
+	ck_assert_uint_eq(receive(host, got, sizeof(got), 200), 3);
+	ck_assert_uint_eq(got[0], 'a');
+	ck_assert_int_eq(__builtin_popcount((uint8_t)(got[1] ^ 'a')), 1);
+	ck_assert_uint_eq(got[2], 'a');
+	end_console();
+}
+
+START_TEST(console_stalls_as_long_as_its_rule)
+{
+	int host = start_console();
+	char got[16];
+
+	set_rule(rule_for(FAULT_STALL, 0));
+	print_text("abc");
+	ck_assert_uint_eq(receive(host, got, sizeof(got), 200), 0);
+	fault_page_write(child.faults, NULL, 0);
+	ck_assert_uint_eq(receive(host, got, 3, 1000), 3);
+	ck_assert_mem_eq(got, "abc", 3);
+	end_console();
+}
+
+START_TEST(console_crashes_at_every_point)
+{
+	start_console();
+	set_rule(rule_for(FAULT_CRASH, (uint64_t)_i));
+	print_text("x");
+	child_wait_signal(&child, SIGILL);
+	ck_assert(front_take(&front.queue[CONSOLE_TX], NULL, NULL) ==
+		  (_i == FAULT_POINT_USED));
+	front_end(&front);
+}
+
+START_TEST(console_gives_back_what_it_never_got)
+{
+	struct front_queue *queue = &front.queue[CONSOLE_TX];
+	struct fault_rule rule = rule_for(FAULT_BAD_USED, 0);
+
+	start_console();
+	rule.count = 1;
+	rule.ops = 1u << FAULT_OP_WRITE;
+	set_rule(rule);
+	print_text("x");
+	for (int i = 0; i < 1000 &&
+			*(volatile uint16_t *)&queue->used->idx == 0; i++)
+		usleep(1000);
+	ck_assert_uint_eq(queue->used->idx, 1);
+	ck_assert_uint_ge(queue->used->ring[0].id, queue->size);
+	end_console();
 }
 
 int main(void)
@@ -352,7 +473,14 @@ int main(void)
 	tcase_add_loop_test(tc, rng_crashes_at_every_point, 0,
 			    FAULT_NR_POINTS);
 	tcase_add_test(tc, rng_gives_back_what_it_never_got);
+	tcase_add_test(tc, rng_hangs);
+	tcase_add_test(tc, rng_loses_an_interrupt_and_makes_one_up);
 	tcase_add_test(tc, console_drops_characters);
+	tcase_add_test(tc, console_garbles_a_character);
+	tcase_add_test(tc, console_stalls_as_long_as_its_rule);
+	tcase_add_loop_test(tc, console_crashes_at_every_point, 0,
+			    FAULT_NR_POINTS);
+	tcase_add_test(tc, console_gives_back_what_it_never_got);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
