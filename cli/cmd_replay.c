@@ -12,6 +12,8 @@
 #include "ipc/fault.h"
 
 #define CUTS_MAX	100000
+#define SECTOR_MIN	512
+#define SECTOR_MAX	65536
 
 enum mode { MODE_NONE, MODE_LIST, MODE_AT, MODE_EVERY, MODE_RANDOM };
 
@@ -19,7 +21,9 @@ struct request {
 	enum mode mode;
 	bool two_modes;
 	uint64_t number;	/* of --at, of --random */
+	bool seeded;
 	uint64_t seed;
+	uint64_t sector_bytes;
 	const char *out;
 	const char *base;
 	const char *record;
@@ -57,7 +61,14 @@ static int take_option(int option, struct request *request)
 		set_mode(request, MODE_RANDOM);
 		return parse_number(optarg, CUTS_MAX, &request->number);
 	case 's':
+		request->seeded = true;
 		return parse_number(optarg, INT64_MAX, &request->seed);
+	case 'S':
+		return parse_number(optarg, SECTOR_MAX,
+				    &request->sector_bytes) ||
+		       request->sector_bytes < SECTOR_MIN ||
+		       request->sector_bytes & (request->sector_bytes - 1) ?
+			-EINVAL : 0;
 	case 'o':
 		request->out = optarg;
 		return 0;
@@ -75,6 +86,7 @@ static int parse(int argc, char **argv, struct request *request)
 		{ "every-flush", no_argument, NULL, 'e' },
 		{ "random", required_argument, NULL, 'r' },
 		{ "seed", required_argument, NULL, 's' },
+		{ "sector", required_argument, NULL, 'S' },
 		{ "out", required_argument, NULL, 'o' },
 		{ "base", required_argument, NULL, 'b' },
 		{ NULL, 0, NULL, 0 },
@@ -150,9 +162,21 @@ static int make_one_of(const struct replay *replay,
 	return make(replay, request, cut, out);
 }
 
+/* Cut number n after that flush; of --random, or if a seed was given. */
+static struct replay_cut cut_with(const struct request *request, size_t flush,
+				  bool some, uint64_t n)
+{
+	return (struct replay_cut) {
+		.flush = flush, .some = some,
+		.seed = fault_random(request->seed, n),
+		.sector_bytes = (uint32_t)request->sector_bytes,
+	};
+}
+
 static int make_at(const struct replay *replay, const struct request *request)
 {
-	struct replay_cut cut = { .flush = request->number };
+	struct replay_cut cut = cut_with(request, request->number,
+					 request->seeded, request->number);
 
 	if (request->number <= replay->nr_flushes)
 		return make(replay, request, &cut, request->out);
@@ -168,7 +192,8 @@ static int make_every(const struct replay *replay,
 	int status = EXIT_SUCCESS;
 
 	for (size_t i = 1; !status && i <= replay->nr_flushes; i++) {
-		struct replay_cut cut = { .flush = i };
+		struct replay_cut cut = cut_with(request, i, request->seeded,
+						 i);
 
 		status = make_one_of(replay, request, &cut, i);
 	}
@@ -181,9 +206,8 @@ static int make_random(const struct replay *replay,
 	int status = EXIT_SUCCESS;
 
 	for (uint64_t i = 1; !status && i <= request->number; i++) {
-		struct replay_cut cut = { .some = true };
+		struct replay_cut cut = cut_with(request, 0, true, i);
 
-		cut.seed = fault_random(request->seed, i);
 		cut.flush = cut.seed % (replay->nr_flushes + 1);
 		status = make_one_of(replay, request, &cut, i);
 	}
@@ -235,7 +259,8 @@ const struct command cmd_replay = {
 		"      --at FLUSH     what that flush (0: none yet) has made sure of\n"
 		"      --every-flush  the same for each, as IMAGE.1, IMAGE.2, ...\n"
 		"      --random N     N cuts with some of what came later, whole or torn\n"
-		"      --seed N       which ones\n"
+		"      --seed N       which ones; with --at and --every-flush: some, too\n"
+		"      --sector BYTES what the disk writes whole or not at all; 512\n"
 		"      --out IMAGE    where the image goes\n"
 		"      --base IMAGE   the disk as it was at first; zeroes if not given\n",
 	.run = replay_main,

@@ -12,7 +12,7 @@
 
 #include "ipc/fault.h"
 
-#define SECTOR_BYTES	512u	/* a disk writes each of them, or does not */
+#define SECTOR_BYTES	512u	/* the unit of all offsets */
 #define CHUNK_BYTES	(64u << 10)
 
 static int fail(char *why, int err, const char *what)
@@ -153,11 +153,19 @@ void replay_close(struct replay *replay)
 
 enum fate { FATE_WHOLE, FATE_TORN, FATE_LOST };
 
-static enum fate fate_of(const struct record_entry *entry, uint64_t seed,
-			 size_t n)
+/* What the disk writes whole, or does not write. */
+static uint64_t sector_bytes(const struct replay_cut *cut)
 {
-	uint64_t draw = fault_random(seed, n) % 4;
-	bool tears = entry->op == RECORD_WRITE && entry->bytes > SECTOR_BYTES;
+	return cut->sector_bytes ? cut->sector_bytes : SECTOR_BYTES;
+}
+
+static enum fate fate_of(const struct record_entry *entry,
+			 const struct replay_cut *cut, size_t n)
+{
+	uint64_t draw = fault_random(cut->seed, n) % 4;
+	uint64_t sector = sector_bytes(cut);
+	bool tears = entry->op == RECORD_WRITE &&
+		     entry->offset % sector + entry->bytes > sector;
 
 	if (draw == 3)
 		return FATE_LOST;
@@ -232,16 +240,22 @@ static int put_entry(const struct job *job, const struct record_entry *entry)
 		    job->out, entry->offset, entry->bytes);
 }
 
+/* Sectors begin where the disk has them, not where the write does. */
 static int put_torn(const struct job *job, const struct record_entry *entry,
 		    size_t n)
 {
 	uint64_t data = entry->position + sizeof(*entry);
+	uint64_t sector = sector_bytes(job->cut), len;
 	int ret = 0;
 
-	for (uint64_t at = 0; !ret && at < entry->bytes; at += SECTOR_BYTES)
+	for (uint64_t at = 0; !ret && at < entry->bytes; at += len) {
+		len = sector - (entry->offset + at) % sector;
+		if (len > entry->bytes - at)
+			len = entry->bytes - at;
 		if (sector_stays(job->cut->seed, n, at / SECTOR_BYTES))
 			ret = copy(job->replay->fd, data + at, job->out,
-				   entry->offset + at, SECTOR_BYTES);
+				   entry->offset + at, len);
+	}
 	return ret;
 }
 
@@ -249,7 +263,7 @@ static int put_some(const struct job *job, struct replay_cut *cut, size_t n)
 {
 	const struct record_entry *entry = &job->replay->entry[n];
 
-	switch (fate_of(entry, cut->seed, n)) {
+	switch (fate_of(entry, cut, n)) {
 	case FATE_WHOLE:
 		cut->whole++;
 		return put_entry(job, entry);

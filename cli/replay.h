@@ -39,6 +39,7 @@ struct replay_cut {
 	size_t flush;
 	bool some;
 	uint64_t seed;
+	uint32_t sector_bytes;	/* a power of two, at least 512; 0: 512 */
 	/* Filled by replay_make(): entries after the flush, by their fate. */
 	size_t whole, torn, lost;
 };

@@ -17,6 +17,7 @@ usage "replay that is not told what to do" record
 usage "replay that is told two things" record --list --every-flush
 usage "replay without --out" record --at 1
 usage "a flush that is no number" record --at x --out y
+usage "sectors of no size that disks have" record --random 1 --sector 1000 --out y
 usage "too many cuts" record --random 1000000 --out y
 "$bulkhead" replay "$scratch/none" --list 2>"$scratch/err"
 [ $? -eq 1 ] && says 'none: cannot read it: No such file'
@@ -51,6 +52,14 @@ report "--at 0 is the disk as it was"
 	cmp -s "$scratch/cut.img" "$scratch/disk.img" &&
 	! cmp -s "$scratch/disk.img" "$scratch/before.img"
 report "--at the last flush is the disk as it is"
+# The only write is of one sector: it is there, or it is not, by the seed.
+for seed in 1 2 3 4 5 6 7 8; do
+	"$bulkhead" replay "$scratch/disk.record" --at 0 --seed "$seed" \
+		--out "$scratch/cut.img" --base "$scratch/before.img"
+done >"$scratch/out" &&
+	grep -q 'flush 0 of 2; of what came after: 1 whole' "$scratch/out" &&
+	grep -q 'flush 0 of 2; of what came after: 0 whole, 0 torn, 1 lost' "$scratch/out"
+report "--at with --seed has some of what came later"
 "$bulkhead" replay "$scratch/disk.record" --every-flush --out "$scratch/cut.img" \
 	--base "$scratch/before.img" >/dev/null &&
 	cmp -s "$scratch/cut.img.1" "$scratch/disk.img" && [ ! -e "$scratch/cut.img.3" ]

@@ -86,11 +86,9 @@ static void open_record(void)
 	ck_assert_msg(ret == 0, "%s", why);
 }
 
-static struct replay_cut make(size_t flush, bool some, uint64_t seed,
-			      const char *from)
+static void make_cut(struct replay_cut *cut, const char *from)
 {
-	struct replay_cut cut = { .flush = flush, .some = some, .seed = seed };
-	int ret = replay_make(&replay, &cut, from, image, why);
+	int ret = replay_make(&replay, cut, from, image, why);
 	int in;
 
 	ck_assert_msg(ret == 0, "%s", why);
@@ -98,6 +96,14 @@ static struct replay_cut make(size_t flush, bool some, uint64_t seed,
 	ck_assert_int_eq(read(in, disk, sizeof(disk)), sizeof(disk));
 	ck_assert_int_eq(lseek(in, 0, SEEK_END), DISK_BYTES);
 	close(in);
+}
+
+static struct replay_cut make(size_t flush, bool some, uint64_t seed,
+			      const char *from)
+{
+	struct replay_cut cut = { .flush = flush, .some = some, .seed = seed };
+
+	make_cut(&cut, from);
 	return cut;
 }
 
@@ -220,6 +226,32 @@ START_TEST(some_of_what_came_after_may_be_there)
 	replay_close(&replay);
 }
 
+/*
+ * A disk whose sectors are 4096 bytes: eight of ours are torn as one.  The
+ * write begins in the middle of one and ends in the middle of another.
+ */
+START_TEST(larger_sectors_are_torn_as_one)
+{
+	unsigned int torn = 0;
+
+	put(RECORD_WRITE, 4, 16, 1, 0);
+	open_record();
+	for (uint64_t seed = 0; seed < 200; seed++) {
+		struct replay_cut cut = {
+			.some = true, .seed = seed, .sector_bytes = 4096,
+		};
+
+		make_cut(&cut, NULL);
+		torn += cut.torn == 1;
+		for (unsigned int i = 5; i < 20; i++)
+			if (i % 8)
+				ck_assert_int_eq(sector_is(i),
+						 sector_is(i - 1));
+	}
+	ck_assert_uint_gt(torn, 20);
+	replay_close(&replay);
+}
+
 START_TEST(the_same_seed_makes_the_same_image)
 {
 	uint8_t first[DISK_BYTES];
@@ -314,6 +346,7 @@ int main(void)
 	tcase_add_test(tc, a_flush_covers_only_what_it_was_begun_after);
 	tcase_add_test(tc, the_base_is_below_it);
 	tcase_add_test(tc, some_of_what_came_after_may_be_there);
+	tcase_add_test(tc, larger_sectors_are_torn_as_one);
 	tcase_add_test(tc, the_same_seed_makes_the_same_image);
 	tcase_add_test(tc, what_is_no_entry_is_passed_over);
 	tcase_add_loop_test(tc, an_entry_that_lies_is_none, 0,
