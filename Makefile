@@ -184,7 +184,10 @@ include tests/common.mk
 include $(patsubst %,tests/%/tests.mk,unit wire policy jail cli guest fuzz perf)
 include tests/security.mk
 
-tests: all $(TESTS) $(O)/tests/jail/show_jail $(BENCHES)
+# examples/power-cut: the program whose power is cut.
+$(eval $(call program,examples/ledger,examples/power-cut/ledger.c))
+
+tests: all $(O)/examples/ledger $(TESTS) $(O)/tests/jail/show_jail $(BENCHES)
 
 sanitized: all $(filter $(O)/tests/unit/% $(O)/tests/wire/% $(O)/tests/fuzz/%,$(TESTS))
 
@@ -213,6 +216,12 @@ check-hostile:
 	$(Q)$(MAKE) --no-print-directory -j2 tests
 	$(Q)BULKHEAD_BUILD=$(abspath $(O)) HOSTILE_SECONDS=$(HOSTILE_SECONDS) tests/guest/test_hostile.sh
 	$(Q)BULKHEAD_BUILD=$(abspath $(O)) HOSTILE_CONNECTIONS=200 tests/guest/test_hostile_device.sh
+
+# A guest's database, and a program with a bug, under power cuts: docs/POWER-CUT.md.
+example-power-cut:
+	$(Q)tests/install build lab check
+	$(Q)$(MAKE) --no-print-directory -j2 all $(O)/examples/ledger
+	$(Q)examples/power-cut/run $(O)
 
 bench:
 	$(Q)tests/install build lab check
@@ -254,4 +263,4 @@ clean:
 
 -include $(sort $(OBJECTS:.o=.d))
 
-.PHONY: all tests check-rebirth check-hostile sanitized check demo bench san fuzz lab-shell install clean
+.PHONY: all tests example-power-cut check-rebirth check-hostile sanitized check demo bench san fuzz lab-shell install clean
