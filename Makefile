@@ -33,9 +33,11 @@ HARDEN += -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-cla
 endif
 CFLAGS ?= -O2 -g
 BASE := -std=gnu11 -D_GNU_SOURCE -DBULKHEAD_VERSION='"$(VERSION)"' -I. -MMD -MP -pthread
+COMMA := ,
 ifneq ($(SAN),)
 # Sanitizers want the dynamic loader; such a build is for tests, not for use.
-MODE := -fsanitize=address,undefined -fno-sanitize-recover=all \
+SANITIZERS := $(if $(filter thread,$(SAN)),thread,address$(COMMA)undefined)
+MODE := -fsanitize=$(SANITIZERS) -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 # gcc guesses worse there; clang does not know it.
 ifeq ($(findstring clang,$(CC)),)
@@ -259,7 +261,7 @@ install: all
 	install -m 644 systemd/bulkhead.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/bulkhead.conf
 
 clean:
-	rm -rf $(O) $(O)-san $(O)-fuzz
+	rm -rf $(O) $(O)-san $(O)-tsan $(O)-fuzz
 
 -include $(sort $(OBJECTS:.o=.d))
 

@@ -21,6 +21,7 @@ if ! kvm_works; then
 	finish
 fi
 
+: >"$scratch/neighbour.log"
 truncate -s 8M "$scratch"/{disk,read_only,neighbour}.img
 cat >"$scratch/vm.conf" <<-CONF
 	[vm]
@@ -56,7 +57,7 @@ CONF
 
 # batches: how many the neighbour has printed; wait_batches N: until it has
 batches() {
-	cat "$scratch/neighbour.log" 2>/dev/null | grep -ac " most=."
+	grep -ac ' most=.' "$scratch/neighbour.log"
 }
 
 wait_batches() {
