@@ -56,12 +56,12 @@ COMPILE = $(CC) $(BASE) $(WARN) $(MODE) $(CFLAGS)
 # --- sources, in the order of the data path ---------------------------------
 # gen/NAME.c is made by a rule below, into $(O)/gen.
 
-IPC := ipc/log.c ipc/fdmsg.c ipc/life.c
+IPC := ipc/log.c ipc/fdmsg.c ipc/life.c ipc/pages.c
 CONFINE := jail/confine.c jail/capabilities.c jail/landlock.c policy/install.c policy/lastword.c
 
 CORE := vmm-core/main.c vmm-core/report.c \
 	vmm-core/guest_mem.c vmm-core/kvm.c vmm-core/msr_filter.c vmm-core/cpuid.c vmm-core/vcpu.c \
-	vmm-core/exit_report.c vmm-core/core_fault.c vmm-core/bus.c vmm-core/irq.c \
+	vmm-core/exit_report.c vmm-core/core_fault.c vmm-core/bus.c vmm-core/core_stats.c vmm-core/irq.c \
 	vmm-core/load.c vmm-core/load_bzimage.c vmm-core/load_elf.c vmm-core/boot.c \
 	vmm-core/acpi.c vmm-core/acpi_pm.c vmm-core/pvpanic.c \
 	vmm-core/serial_link.c vmm-core/uart_shadow.c vmm-core/relink.c vmm-core/chores.c \
@@ -70,7 +70,7 @@ CORE := vmm-core/main.c vmm-core/report.c \
 	vmm-core/vhost_front.c vmm-core/vhost_front_replay.c \
 	ipc/vhost_user.c ipc/regchan.c ipc/fault_match.c ipc/fault.c gen/policy_core.c $(IPC) $(CONFINE)
 
-DEVICE := devproc/device.c devproc/standalone.c devproc/life_link.c \
+DEVICE := devproc/device.c devproc/stats.c devproc/standalone.c devproc/life_link.c \
 	devproc/loop.c ipc/fault_match.c ipc/fault.c $(IPC) $(CONFINE)
 VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vhost_fault.c devproc/vring.c \
 	devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c \
@@ -99,10 +99,14 @@ CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c c
 	cli/control_disk.c cli/throttles.c cli/disks.c cli/move.c
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
 	cli/doctor_jail.c cli/doctor_host.c cli/doctor_walls.c
+CLI_SUPERVISOR += cli/control_stats.c cli/event_log.c
+CLI_STATS := cli/stats_vm.c cli/stats_page.c cli/figures.c \
+	cli/cmd_stats.c cli/stats_text.c cli/stats_json.c cli/stats_metrics.c cli/cmd_events.c \
+	cli/cmd_top.c cli/top_rows.c cli/top_print.c cli/top_screen.c
 CLI := cli/main.c cli/cmd_config_args.c cli/cmd_run.c cli/cmd_check.c \
 	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/cmd_device.c cli/cmd_disk.c cli/cmd_fault.c cli/cmd_replay.c cli/replay.c \
 	cli/client.c \
-	$(CLI_CONFIG) $(CLI_SUPERVISOR) $(CLI_DOCTOR) $(JAIL) $(IPC)
+	$(CLI_STATS) $(CLI_CONFIG) $(CLI_SUPERVISOR) $(CLI_DOCTOR) $(JAIL) $(IPC)
 
 POLICYC := policy/policyc.c policy/parse.c policy/expression.c policy/lint.c \
 	policy/constants.c policy/build.c policy/verify.c

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -88,7 +89,12 @@ bool child_alive(const struct child *child)
 
 int child_set_ready(struct child *child)
 {
-	return set_state(child, CHILD_READY);
+	int ret = set_state(child, CHILD_READY);
+
+	if (!ret)
+		event_note(child->vm, "ready", child->name, child->last_pid,
+			   "%s", child->spare ? "a spare" : "");
+	return ret;
 }
 
 struct device *device_of(const struct child *child)
@@ -321,12 +327,20 @@ static void take_causes(struct child *child)
 }
 
 /* Its own words: whatever it wrote there is no more than a number to print. */
-static uint64_t count_in_flight(const struct stats_page *page)
+static uint64_t count_in_flight(struct child *child)
 {
-	uint64_t sum = 0;
+	const struct device *dev = device_of(child);
+	uint64_t sum = 0, one;
 
-	for (unsigned int i = 0; i < STATS_MAX_QUEUES; i++)
-		sum += page->queue[i].in_flight;
+	for (unsigned int i = 0; dev && i < dev->nr_queues; i++) {
+		off_t place = (off_t)(offsetof(struct stats_page, queue) +
+				      i * sizeof(struct stats_queue) +
+				      offsetof(struct stats_queue, in_flight));
+
+		if (pread(child->stats_fd, &one, sizeof(one), place) ==
+		    sizeof(one))
+			sum += one;
+	}
 	return sum;
 }
 
@@ -334,9 +348,9 @@ static uint64_t count_in_flight(const struct stats_page *page)
 void child_take_death(struct child *child)
 {
 	char how[VM_WHY_MAX];
-	struct stats_page page;
+	struct stats_head head;
 	siginfo_t info = { 0 };
-	bool has_page;
+	bool has_head;
 
 	events_take(&child->life, 0);
 	take_causes(child);
@@ -348,11 +362,11 @@ void child_take_death(struct child *child)
 		vm_child_died(child, child->birth.why, &info);
 		return;
 	}
-	has_page = pread(child->stats_fd, &page, sizeof(page), 0) ==
-		   sizeof(page);
-	child->left_in_flight = has_page ? count_in_flight(&page) : 0;
+	has_head = pread(child->stats_fd, &head, sizeof(head), 0) ==
+		   sizeof(head);
+	child->left_in_flight = count_in_flight(child);
 	bury(child, &info);
-	death_describe(&info, has_page ? &page.last_word : NULL, how,
+	death_describe(&info, has_head ? &head.last_word : NULL, how,
 		       sizeof(how));
 	vm_child_died(child, how, &info);
 }
@@ -405,6 +419,9 @@ static int begin_birth(struct child *child, int link_fd, int life_fd,
 		return ret;
 	child->born_ms = fdmsg_now_ms();
 	child->births++;
+	child->last_pid = child->birth.pid;
+	event_note(child->vm, "born", child->name, child->last_pid, "%s",
+		   child->spare ? "a spare" : "");
 	child->killed_by_us = false;
 	child->last_words[0] = '\0';
 	memset(&child->log, 0, sizeof(child->log));
@@ -477,6 +494,7 @@ static void move_process(struct child *to, struct child *from)
 	to->killed_by_us = false;
 	to->last_words[0] = '\0';
 	to->births = births;
+	to->last_pid = to->birth.pid;
 	/* It serves from now on; that is its age. */
 	to->born_ms = fdmsg_now_ms();
 	to->uid_index = from->uid_index;

@@ -121,8 +121,9 @@ static json_t *take_line(struct client_conn *conn)
 	return reply;
 }
 
-json_t *client_next(struct client_conn *conn, int timeout_ms,
-		    char why[CLIENT_WHY_MAX])
+/* fd: NULL, none may come. */
+static json_t *next_line(struct client_conn *conn, int timeout_ms, int *fd,
+			 char why[CLIENT_WHY_MAX])
 {
 	long long end_ms = fdmsg_now_ms() + timeout_ms;
 	unsigned int nr_fds;
@@ -132,14 +133,14 @@ json_t *client_next(struct client_conn *conn, int timeout_ms,
 	while (!(reply = take_line(conn))) {
 		long long left = timeout_ms < 0 ? -1 : end_ms - fdmsg_now_ms();
 
-		nr_fds = 0;
+		nr_fds = fd && *fd < 0;
 		if (timeout_ms >= 0 && left <= 0)
 			len = -ETIMEDOUT;
 		else if (conn->len == REPLY_MAX)
 			len = -EPROTO;
 		else
 			len = fdmsg_recv(conn->fd, conn->buf + conn->len,
-					 REPLY_MAX - conn->len, NULL, &nr_fds,
+					 REPLY_MAX - conn->len, fd, &nr_fds,
 					 (int)left);
 		if (len <= 0) {
 			snprintf(why, CLIENT_WHY_MAX, "no answer: %s",
@@ -152,7 +153,13 @@ json_t *client_next(struct client_conn *conn, int timeout_ms,
 	return reply;
 }
 
-json_t *client_ask(struct client_conn *conn, json_t *request,
+json_t *client_next(struct client_conn *conn, int timeout_ms,
+		    char why[CLIENT_WHY_MAX])
+{
+	return next_line(conn, timeout_ms, NULL, why);
+}
+
+static json_t *ask(struct client_conn *conn, json_t *request, int *fd,
 		   char why[CLIENT_WHY_MAX])
 {
 	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
@@ -174,13 +181,33 @@ json_t *client_ask(struct client_conn *conn, json_t *request,
 		snprintf(why, CLIENT_WHY_MAX, "cannot ask: %s", strerror(-ret));
 		return NULL;
 	}
-	reply = client_next(conn, CLIENT_REPLY_MS, why);
+	reply = next_line(conn, CLIENT_REPLY_MS, fd, why);
 	if (!reply || json_is_true(json_object_get(reply, "ok")))
 		return reply;
 	error = json_string_value(json_object_get(reply, "error"));
 	snprintf(why, CLIENT_WHY_MAX, "refused: %s", error ? error : "");
 	json_decref(reply);
 	return NULL;
+}
+
+json_t *client_ask(struct client_conn *conn, json_t *request,
+		   char why[CLIENT_WHY_MAX])
+{
+	return ask(conn, request, NULL, why);
+}
+
+json_t *client_ask_fd(struct client_conn *conn, json_t *request, int *fd,
+		      char why[CLIENT_WHY_MAX])
+{
+	json_t *reply;
+
+	*fd = -1;
+	reply = ask(conn, request, fd, why);
+	if (!reply && *fd >= 0) {
+		close(*fd);
+		*fd = -1;
+	}
+	return reply;
 }
 
 static int is_socket(const struct dirent *entry)

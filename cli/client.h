@@ -33,6 +33,13 @@ void client_close(struct client_conn *conn);
 json_t *client_ask(struct client_conn *conn, json_t *request,
 		   char why[CLIENT_WHY_MAX]);
 
+/*
+ * The same for a command whose reply brings an fd, the caller's then; -1 if
+ * it brought none.
+ */
+json_t *client_ask_fd(struct client_conn *conn, json_t *request, int *fd,
+		      char why[CLIENT_WHY_MAX]);
+
 /* The next line, at most timeout_ms (-1: for ever).  NULL with why. */
 json_t *client_next(struct client_conn *conn, int timeout_ms,
 		    char why[CLIENT_WHY_MAX]);

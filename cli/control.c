@@ -28,6 +28,7 @@ struct client {
 	char *line;		/* CONTROL_LINE_MAX bytes */
 	size_t len;
 	bool waits;		/* for the end of the VM; no deadline then */
+	bool follows;		/* is told every event, and waits */
 	long long deadline_ms;
 };
 
@@ -35,6 +36,8 @@ struct control {
 	struct vm *vm;
 	int fd;
 	struct watch watch;
+	struct client *served;	/* whose request is being obeyed; or NULL */
+	int reply_fd;		/* goes with the reply to it; -1: none */
 	struct client client[CONTROL_MAX_CLIENTS];
 };
 
@@ -47,36 +50,56 @@ static void drop_client(struct client *client)
 	client->line = NULL;
 }
 
-/* Takes reply.  Return: 0 or -errno. */
-static int send_reply(int fd, json_t *reply)
+/* fd_out, or -1, goes with the first byte.  Takes reply.  Return: 0 or -errno. */
+static int send_with_fd(int fd, json_t *reply, int fd_out, int timeout_ms)
 {
 	char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
 	int ret = -ENOMEM;
+	size_t len;
 
 	json_decref(reply);
 	if (!text)
 		return ret;
-	ret = fdmsg_send(fd, text, strlen(text), NULL, 0, REPLY_MS);
+	len = strlen(text);
+	/* The newline takes the place of the NUL. */
+	text[len] = '\n';
+	ret = fdmsg_send(fd, text, len + 1, &fd_out, fd_out >= 0, timeout_ms);
 	free(text);
-	if (!ret)
-		ret = fdmsg_send(fd, "\n", 1, NULL, 0, REPLY_MS);
+	return ret;
+}
+
+static int send_reply(int fd, json_t *reply)
+{
+	return send_with_fd(fd, reply, -1, REPLY_MS);
+}
+
+static int obey(struct client *client, const char *line, size_t len)
+{
+	struct control *control = client->control;
+	json_t *reply;
+	int ret;
+
+	control->served = client;
+	control->reply_fd = -1;
+	reply = control_obey(control->vm, line, len, &client->waits);
+	control->served = NULL;
+	ret = send_with_fd(client->fd, reply, control->reply_fd, REPLY_MS);
+	if (control->reply_fd >= 0)
+		close(control->reply_fd);
+	client->deadline_ms = fdmsg_now_ms() + REQUEST_MS;
 	return ret;
 }
 
 /* Obey every whole line; what is left moves to the front. */
 static int take_lines(struct client *client)
 {
-	struct vm *vm = client->control->vm;
 	char *start = client->line;
 	char *end;
 	int ret = 0;
 
 	while (!ret && (end = memchr(start, '\n',
 				     client->len - (start - client->line)))) {
-		ret = send_reply(client->fd,
-				 control_obey(vm, start, end - start,
-					      &client->waits));
-		client->deadline_ms = fdmsg_now_ms() + REQUEST_MS;
+		ret = obey(client, start, end - start);
 		start = end + 1;
 	}
 	client->len -= start - client->line;
@@ -212,6 +235,39 @@ int control_open(struct vm *vm, char why[VM_WHY_MAX])
 		snprintf(why, VM_WHY_MAX, "%s: cannot listen: %s", path,
 			 strerror(-ret));
 	return ret < 0 ? ret : 0;
+}
+
+void control_give_fd(struct vm *vm, int fd)
+{
+	vm->control->reply_fd = fd;
+}
+
+void control_follow(struct vm *vm)
+{
+	struct client *client = vm->control->served;
+
+	client->follows = true;
+	client->waits = true;
+}
+
+void control_tell(struct vm *vm, json_t *event)
+{
+	struct control *control = vm->control;
+
+	for (int i = 0; control && i < CONTROL_MAX_CLIENTS; i++) {
+		struct client *client = &control->client[i];
+
+		if (client->fd < 0 || !client->follows)
+			continue;
+		if (!send_with_fd(client->fd, json_incref(event), -1, 0))
+			continue;
+		/*
+		 * Who does not read is left behind, not waited for; and not
+		 * dropped here, as it may be the one that is being served.
+		 */
+		client->follows = false;
+		shutdown(client->fd, SHUT_RDWR);
+	}
 }
 
 void control_close(struct vm *vm, int status)

@@ -111,8 +111,13 @@ static json_t *describe_processes(struct vm *vm)
 
 static json_t *command_status(struct vm *vm, const json_t *request, bool *waits)
 {
-	(void)request;
+	const json_t *refresh = json_object_get(request, "refresh_stats");
+
 	(void)waits;
+	if (refresh && !json_is_boolean(refresh))
+		return control_error("refresh_stats must be true or false");
+	if (json_is_true(refresh))
+		control_refresh_stats(vm);
 	return json_pack("{s:i, s:b, s:s, s:s, s:i, s:I, s:I, s:o}", "version",
 			 CONTROL_VERSION, "ok", 1, "name", vm->cfg->name,
 			 "state", vm_state_name(vm->state), "cpus",
@@ -185,6 +190,8 @@ static const struct {
 } commands[] = {
 	{ "status", command_status },
 	{ "fault", control_fault },
+	{ "stats-page", control_stats_page },
+	{ "events", control_events },
 	{ "stop", command_stop },
 	{ "kill", command_kill },
 	{ "restart-device", command_restart_device },

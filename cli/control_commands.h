@@ -23,6 +23,11 @@ json_t *control_resume(struct vm *vm, const json_t *request, bool *waits);
 json_t *control_resize(struct vm *vm, const json_t *request, bool *waits);
 json_t *control_move(struct vm *vm, const json_t *request, bool *waits);
 
+/* control_stats.c: "stats-page", "events"; status with refresh_stats. */
+json_t *control_stats_page(struct vm *vm, const json_t *request, bool *waits);
+json_t *control_events(struct vm *vm, const json_t *request, bool *waits);
+void control_refresh_stats(struct vm *vm);
+
 /* {"ok": true} */
 json_t *control_ok(void);
 json_t *control_error(const char *fmt, ...)

@@ -84,5 +84,7 @@ json_t *control_fault(struct vm *vm, const json_t *request, bool *waits)
 		return control_error("%s", wrong);
 	if (faults_change(vm, &change, why))
 		return control_error("%s", why);
+	if (change.clear || change.reseed || change.rules)
+		event_note(vm, "faults-changed", NULL, 0, "%s", "");
 	return list(vm);
 }

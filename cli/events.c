@@ -31,6 +31,8 @@ static void copy_printable(char *to, const char *from, size_t len)
 
 static void misbehaved(struct child *child, const char *what)
 {
+	event_note(child->vm, "misbehaved", child->name, child->birth.pid,
+		   "%s", what);
 	log_err("%s: %s; the process is killed", child->name, what);
 	snprintf(child->last_words, sizeof(child->last_words), "%s", what);
 	child_kill(child);
@@ -74,6 +76,7 @@ static void device_failed(struct vm *vm, const struct life_core_event *event,
 
 static void vcpu_failed(struct vm *vm, const char *text)
 {
+	event_note(vm, "vcpu-failed", NULL, 0, "%s", text);
 	log_err("the guest's processor stopped: %s", text);
 	vm_end(vm, RUN_VCPU_FAILED);
 }
@@ -83,6 +86,7 @@ static void guest_reset(struct vm *vm)
 	bool restart = vm->cfg->on_reboot == CONFIG_REBOOT_RESTART &&
 		       (vm->state == VM_RUNNING || vm->state == VM_STOPPING);
 
+	event_note(vm, "reset", NULL, 0, "%s", "");
 	log_info("the guest asked for a reset; %s",
 		 restart ? "restarting" : "stopping (on_reboot = stop)");
 	if (vm->state == VM_RUNNING || vm->state == VM_STOPPING)
@@ -94,6 +98,7 @@ static void guest_panic(struct vm *vm, const char *text)
 {
 	bool stop = vm->cfg->on_panic == CONFIG_PANIC_STOP;
 
+	event_note(vm, "panicked", NULL, 0, "%s", text);
 	log_err("the guest panicked%s%s%s", text[0] ? ": " : "", text,
 		stop ? "; stopping the VM (on_panic = stop)" : "");
 	if (stop)
@@ -121,6 +126,7 @@ static void core_event(struct child *child, const struct life_core_event *event)
 		vm_guest_started(vm);
 		return;
 	case LIFE_EVENT_POWEROFF:
+		event_note(vm, "powered-off", NULL, 0, "%s", "");
 		log_info("the guest powered off");
 		vm_end(vm, RUN_OK);
 		return;
@@ -137,6 +143,8 @@ static void core_event(struct child *child, const struct life_core_event *event)
 		device_failed(vm, event, text);
 		return;
 	case LIFE_EVENT_DEVICE_NEEDS_RESET:
+		event_note(vm, "needs-reset", dev ? dev->cfg->name : NULL, 0,
+			   "%s", text);
 		log_warn("%s: the guest's driver drove it wrong%s%s; it needs a reset",
 			 dev ? dev->cfg->name : "a device", text[0] ? ": " : "",
 			 text);

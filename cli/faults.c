@@ -247,7 +247,7 @@ void faults_close(struct vm *vm)
 struct stats_fault faults_counts(const struct child *child, unsigned int index)
 {
 	struct stats_fault counts = { 0 };
-	off_t offset = (off_t)(offsetof(struct stats_page, fault) +
+	off_t offset = (off_t)(offsetof(struct stats_head, fault) +
 			       index * sizeof(counts));
 
 	if (pread(child->stats_fd, &counts, sizeof(counts), offset) !=

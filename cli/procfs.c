@@ -60,3 +60,31 @@ int proc_read_usage(pid_t pid, struct proc_usage *usage)
 
 	return ret ? ret : read_cpu(pid, &usage->cpu_ms);
 }
+
+/* proc(5): statm, pages: resident is field 2, of it shared field 3. */
+static int read_private(pid_t pid, uint64_t *private_kib)
+{
+	char path[40];
+	unsigned long resident, shared;
+	FILE *f;
+	int found;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return -ESRCH;
+	found = fscanf(f, "%*u %lu %lu", &resident, &shared);
+	fclose(f);
+	if (found != 2 || shared > resident)
+		return -EPROTO;
+	*private_kib = (resident - shared) *
+		       ((uint64_t)sysconf(_SC_PAGESIZE) / 1024);
+	return 0;
+}
+
+int proc_read_load(pid_t pid, struct proc_load *load)
+{
+	int ret = read_private(pid, &load->private_kib);
+
+	return ret ? ret : read_cpu(pid, &load->cpu_ms);
+}

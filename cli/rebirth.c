@@ -125,6 +125,9 @@ static void hand_over(struct device *dev)
 		vm_kill(dev->child.vm, RUN_CORE_DIED, NULL);
 		return;
 	}
+	event_note(dev->child.vm, "goes-on", dev->cfg->name,
+		   dev->child.last_pid, "after %.1f ms",
+		   (double)(now_us() - rebirth->died_us) / 1000);
 	log_info("%s [%s]: %s %d goes on, after %.1f ms", dev->cfg->name,
 		 role_name(dev->cfg->role),
 		 dev->cfg->socket.path ? "connection" : "process",
@@ -135,6 +138,9 @@ static void hand_over(struct device *dev)
 
 static void give_up(struct device *dev)
 {
+	event_note(dev->child.vm, "given-up", dev->cfg->name, 0,
+		   "died %u times within %d s", dev->rebirth.nr_window,
+		   WINDOW_MS / 1000);
 	log_err("%s [%s]: died %u times within %d s; given up: the guest is told to reset it, and runs on (max_restarts = %u)",
 		dev->cfg->name, role_name(dev->cfg->role),
 		dev->rebirth.nr_window, WINDOW_MS / 1000,
@@ -390,6 +396,8 @@ void rebirth_pong(struct device *dev, uint64_t cookie)
 
 static void kill_silent(struct device *dev, const char *what)
 {
+	event_note(dev->child.vm, "silent", dev->cfg->name,
+		   dev->child.last_pid, "%s", what);
 	log_warn("%s [%s]: process %d %s; killed", dev->cfg->name,
 		 role_name(dev->cfg->role), dev->child.birth.pid, what);
 	child_kill(&dev->child);

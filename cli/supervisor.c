@@ -181,6 +181,7 @@ static void begin(struct vm *vm)
 	vm->reboot = false;
 	vm->killed = false;
 	vm->booted_ms = fdmsg_now_ms();
+	event_note(vm, "starting", NULL, 0, "%s", "");
 	vm->deadline_ms = vm->booted_ms + READY_MS;
 	ret = resources_make_memory(vm, why);
 	if (!ret)
@@ -222,6 +223,7 @@ void vm_guest_started(struct vm *vm)
 	if (vm->state != VM_STARTING || !set_state(vm, VM_RUNNING, 0))
 		return;
 	spare_begin(vm);
+	event_note(vm, "running", NULL, 0, "%s", "");
 	log_info("running: vCPUs %u, memory %llu MiB, devices %u; started in %lld ms",
 		 vm->cfg->nr_cpus,
 		 (unsigned long long)vm->cfg->memory_bytes >> 20,
@@ -260,6 +262,7 @@ static bool enter_ending(struct vm *vm, int status, int deadline_ms)
 	vm->status = status;
 	rebirth_cancel(vm);
 	spare_end(vm);
+	event_note(vm, "ending", NULL, 0, "exit status %d", status);
 	return true;
 }
 
@@ -309,6 +312,7 @@ void vm_stop(struct vm *vm, uint32_t timeout_ms, const char *why)
 	log_info("%s: power button pressed; the guest has %u s to power off",
 		 why, (timeout_ms + 999) / 1000);
 	set_state(vm, VM_STOPPING, timeout_ms);
+	event_note(vm, "stopping", NULL, 0, "%s", why);
 	life_send(vm->core.life_fd, LIFE_CORE_POWER_BUTTON, NULL, NULL, 0,
 		  SEND_MS);
 }
@@ -377,6 +381,8 @@ void vm_child_died(struct child *child, const char *how, const siginfo_t *info)
 	long long age_ms = fdmsg_now_ms() - child->born_ms;
 	const char *words = child->last_words;
 
+	event_note(vm, "died", child->name, child->last_pid, "%s%s",
+		   child->spare ? "a spare: " : "", how);
 	if (child->spare) {
 		spare_died(device_of(child), how);
 		return;
@@ -474,6 +480,7 @@ static void finish(struct vm *vm)
 	runtime_release(vm->cfg->name, vm->lock_fd);
 	/* Those who wait are told when nothing is left. */
 	control_close(vm, vm->status);
+	event_log_drop(&vm->events);
 	signals_give_back(vm);
 	if (vm->loop_fd >= 0)
 		close(vm->loop_fd);

@@ -15,6 +15,7 @@
 #include <termios.h>
 
 #include "cli/config.h"
+#include "cli/event_log.h"
 #include "cli/loop.h"
 #include "cli/move.h"
 #include "cli/rebirth.h"
@@ -67,6 +68,7 @@ struct child {
 	enum child_state state;
 	struct birth_child birth;
 	long long born_ms;
+	pid_t last_pid;		/* of the process that it has or had */
 	unsigned int births;
 	bool killed_by_us;
 	int cgroup_fd;		/* its leaf, for all its processes; -1: none */
@@ -159,6 +161,7 @@ struct vm {
 	struct terminal terminal;
 	struct control *control;
 	struct cgroup *cgroup;	/* NULL: none is wanted */
+	struct event_log events;
 	struct child core;
 	struct device device[LIFE_MAX_DEVICES];
 	uint64_t fault_seed;	/* of rules to come */

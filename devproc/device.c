@@ -45,16 +45,14 @@ static void map_stats(bool supervised)
 	if (device_stats == MAP_FAILED)
 		die(1, "statistics page on fd %d: %s", STATS_FD,
 		    strerror(errno));
-	device_stats->magic = STATS_MAGIC;
+	stats_begin(&device_stats->head, device->life_role,
+		    sizeof(*device_stats));
 }
 
 /* From now on the page is this process's to write, as it serves. */
 static void begin_to_count(void)
 {
-	stats_add(&device_stats->births, 1);
-	/* What the process before had in flight is not: it is done again. */
-	for (unsigned int i = 0; i < STATS_MAX_QUEUES; i++)
-		device_stats->queue[i].in_flight = 0;
+	stats_born(&device_stats->head);
 	__atomic_store_n(&device_stats->disk.waiting, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&device_stats->disk.held, 0, __ATOMIC_RELAXED);
 }
@@ -93,7 +91,7 @@ static void map_faults(bool supervised)
 			    FAULT_FD, 0);
 		close(FAULT_FD);
 	}
-	fault_init(page == MAP_FAILED ? NULL : page, device_stats->fault);
+	fault_init(page == MAP_FAILED ? NULL : page, &device_stats->head);
 }
 
 void device_fail(const char *fmt, ...)
@@ -151,7 +149,7 @@ int device_main(const struct device_ops *ops, int argc, char **argv)
 		return failed("open its resources", ret);
 
 	confine_speculation();
-	confine_self(ops->policy, &device_stats->last_word);
+	confine_self(ops->policy, &device_stats->head.last_word);
 
 	if (supervised && birth.spare)
 		wait_for_adoption(argv);

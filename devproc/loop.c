@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "devproc/stats.h"
 #include "ipc/inherit.h"
 #include "ipc/log.h"
 
@@ -133,6 +134,7 @@ int loop_run(void)
 		nr = epoll_wait(EPOLL_FD, loop.batch, LOOP_BATCH,
 				more ? 0 : loop.sleep_ms);
 		loop.sleep_ms = -1;
+		stats_batch_end();
 		if (nr < 0 && errno != EINTR) {
 			log_perr(errno, "loop: epoll_wait");
 			return 1;

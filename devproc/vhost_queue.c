@@ -51,6 +51,7 @@ static void on_kick(struct loop_source *source, uint32_t events)
 		close(fd);
 	}
 	stats_add(&queue->vring.stats->kicks, 1);
+	queue->vring.kicked = true;
 	if (queue->vring.running)
 		ops->queue_kick(source->index, &queue->vring);
 }

@@ -8,6 +8,7 @@
 #include "devproc/vring.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -61,9 +62,11 @@ latch_descriptor(const volatile struct vring_descriptor *guest)
 void vring_init(struct vring *vring, unsigned int index,
 		struct stats_queue *stats)
 {
-	memset(vring, 0, sizeof(*vring));
+	memset(vring, 0, offsetof(struct vring, again));
 	vring->index = index;
 	vring->stats = stats;
+	/* What the process before had in flight is not: it is done again. */
+	stats->in_flight = 0;
 	vring->call_fd = -1;
 	vring->err_fd = -1;
 }
@@ -80,6 +83,7 @@ int vring_start(struct vring *vring)
 	vring->nr_again = 0;
 	vring->next_again = 0;
 	vring->broken = false;
+	vring->kicked = false;
 	memset(vring->taken, 0, sizeof(vring->taken));
 
 	nr_again = inflight_recover(&vring->inflight, vring->next_used,
@@ -282,6 +286,14 @@ static int walk_chain(struct vring *vring, struct walk *walk, uint16_t head)
 	return walk_table(walk, 0, false, NULL);
 }
 
+/* New requests are there: after a kick, or found by looking. */
+static void count_find(struct vring *vring)
+{
+	if (!vring->kicked)
+		stats_add(&vring->stats->polls, 1);
+	vring->kicked = false;
+}
+
 /*
  * The next head: first what the process before left over, then what the
  * driver made available.  Return: 1, 0 or -EPROTO.
@@ -300,6 +312,7 @@ static int next_head(struct vring *vring, uint16_t *head,
 		vring->seen_avail = read_avail_idx(vring);
 		if (vring->seen_avail == vring->last_avail)
 			return 0;
+		count_find(vring);
 	}
 	if ((uint16_t)(vring->seen_avail - vring->last_avail) > vring->size) {
 		*reason = "the available index jumped";
@@ -352,6 +365,8 @@ int vring_pop(struct vring *vring, struct vring_chain *chain)
 		inflight_taken(&vring->inflight, chain->head);
 	vring->in_flight++;
 	stats_add(&vring->stats->in_flight, 1);
+	vring->taken_ns[chain->head] = stats_batch_now();
+	vring->kind[chain->head] = chain->in_bytes ? STATS_READ : STATS_WRITE;
 	return 1;
 }
 
@@ -395,10 +410,28 @@ void vring_push(struct vring *vring, uint16_t head, uint32_t written_bytes)
 	vring->next_used++;
 	unmark_taken(vring, head);
 	inflight_pushed(&vring->inflight, head);
+	vring->batch_taken_ns[vring->nr_batch] = vring->taken_ns[head];
+	vring->batch_kind[vring->nr_batch] = vring->kind[head];
 	vring->batch[vring->nr_batch++] = head;
 	vring->in_flight--;
 	stats_add(&vring->stats->in_flight, -1ull);
 	stats_add(&vring->stats->requests, 1);
+}
+
+void vring_set_kind(struct vring *vring, uint16_t head, enum stats_kind kind)
+{
+	vring->kind[head] = (uint8_t)kind;
+}
+
+/* The batch was shown; the clock that says when is the next batch's too. */
+static void count_batch(struct vring *vring, unsigned int nr)
+{
+	uint64_t now_ns = stats_clock_ns();
+
+	for (unsigned int i = 0; i < nr; i++)
+		stats_took(vring->stats, vring->batch_kind[i],
+			   vring->batch_taken_ns[i], now_ns);
+	stats_batch_ns = now_ns;
 }
 
 /* virtio 1.2, 2.7.7.2 */
@@ -446,6 +479,7 @@ static bool fault_lets_call(struct vring *vring)
 
 void vring_publish(struct vring *vring)
 {
+	unsigned int nr = vring->nr_batch;
 	bool call;
 
 	if (vring->next_used == vring->shown_used || !vring->used)
@@ -465,6 +499,8 @@ void vring_publish(struct vring *vring)
 		call = fault_lets_call(vring) && call;
 	if (call)
 		vring_call(vring);
+	/* Behind the interrupt: the guest need not wait for it. */
+	count_batch(vring, nr);
 }
 
 /* --- when to be kicked ---------------------------------------------------- */

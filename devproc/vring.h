@@ -25,6 +25,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "ipc/pages.h"
+
 #define VRING_MAX_SIZE	1024	/* descriptors of a queue, or of an indirect table */
 
 struct vring;
@@ -65,6 +67,12 @@ int vring_pop(struct vring *vring, struct vring_chain *chain);
  * from the start of the "in" spans.  The guest sees it at vring_publish().
  */
 void vring_push(struct vring *vring, uint16_t head, uint32_t written_bytes);
+
+/*
+ * What kind of request head is, for the statistics, if its buffers do not say
+ * so: without this, one that the device may write to is a read.
+ */
+void vring_set_kind(struct vring *vring, uint16_t head, enum stats_kind kind);
 
 /*
  * Show the guest all that was pushed: one store of used->idx, and one write

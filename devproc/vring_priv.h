@@ -77,25 +77,34 @@ struct vring {
 	uint16_t called_used;	/* used->idx at the last call decision */
 	bool called_valid;
 	unsigned int in_flight;	/* popped, not pushed */
+	bool kicked;		/* and not looked into the ring since */
 
 	/* Heads that the device has; a driver may not offer them again. */
 	uint64_t taken[VRING_MAX_SIZE / 64];
-	/* Heads pushed since the last publish. */
-	uint16_t batch[VRING_MAX_SIZE];
-	unsigned int nr_batch;
+	unsigned int nr_batch;	/* in batch[] */
 
 	/* Faults on purpose: VRING_FAULT_ bits, each for the next of its kind. */
 	uint8_t faults;
 
 	struct inflight_queue inflight;
-	/* Left over by the process before: popped first. */
-	uint16_t again[VRING_MAX_SIZE];
-	unsigned int nr_again;
+	unsigned int nr_again;	/* in again[] */
 	unsigned int next_again;
 	bool took_again;	/* the last pop was of one of them */
 
 	struct stats_queue *stats;
 	struct log_limit log_limit;
+
+	/* What is below is written before it is read; vring_init() leaves it. */
+
+	/* Left over by the process before: popped first. */
+	uint16_t again[VRING_MAX_SIZE];
+	/* Of heads that the device has. */
+	uint64_t taken_ns[VRING_MAX_SIZE];
+	uint8_t kind[VRING_MAX_SIZE];	/* enum stats_kind */
+	/* Heads pushed since the last publish; their own taken_ns and kind. */
+	uint16_t batch[VRING_MAX_SIZE];
+	uint64_t batch_taken_ns[VRING_MAX_SIZE];
+	uint8_t batch_kind[VRING_MAX_SIZE];
 };
 
 #define VRING_FAULT_BAD_USED	(1u << 0)	/* push: an id that cannot be */

@@ -20,16 +20,16 @@ struct fault_watch fault_watch = { .generation = &no_page.generation };
 
 static struct {
 	const struct fault_page *page;
-	struct stats_fault *counts;	/* FAULT_MAX_RULES of them */
+	struct stats_head *head;	/* where they are counted */
 	uint32_t generation;	/* of the copy */
 	struct fault_page copy;	/* checked */
 	struct log_limit limit;
 } faults = { .page = &no_page };
 
-void fault_init(const struct fault_page *page, struct stats_fault *counts)
+void fault_init(const struct fault_page *page, struct stats_head *head)
 {
 	faults.page = page ? page : &no_page;
-	faults.counts = counts;
+	faults.head = head;
 	faults.copy.nr_rules = 0;
 	faults.generation = 0;
 	fault_watch.generation = &faults.page->generation;
@@ -50,7 +50,7 @@ static bool rule_is_sound(const struct fault_rule *rule)
 static void begin_counting(void)
 {
 	for (unsigned int i = 0; i < faults.copy.nr_rules; i++) {
-		struct stats_fault *counts = &faults.counts[i];
+		struct stats_fault *counts = &faults.head->fault[i];
 
 		if (counts->id == faults.copy.rule[i].id)
 			continue;
@@ -165,7 +165,7 @@ bool fault_match(uint32_t actions, const struct fault_request *request,
 	refresh();
 	for (unsigned int i = 0; i < faults.copy.nr_rules; i++) {
 		const struct fault_rule *rule = &faults.copy.rule[i];
-		struct stats_fault *counts = &faults.counts[i];
+		struct stats_fault *counts = &faults.head->fault[i];
 		uint64_t n = counts->seen;
 
 		if (!(actions >> rule->action & 1) ||
@@ -176,6 +176,7 @@ bool fault_match(uint32_t actions, const struct fault_request *request,
 		if (!is_due(rule, n, counts->fired))
 			continue;
 		count(&counts->fired);
+		count(&faults.head->faults_fired);
 		log_fired(rule, request);
 		fire(rule, n, set);
 	}

@@ -54,9 +54,9 @@ static inline bool fault_armed(void)
 
 /*
  * Before confinement.  page: mapped read-only, or NULL: there will be no
- * faults.  counts: FAULT_MAX_RULES of them, kept for the next process.
+ * faults.  head: of the statistics, which the next process goes on with.
  */
-void fault_init(const struct fault_page *page, struct stats_fault *counts);
+void fault_init(const struct fault_page *page, struct stats_head *head);
 
 /*
  * Hold a request against the rules whose action is in `actions`; count and

@@ -36,7 +36,8 @@ enum inherit_fd {
 	CORE_FAULT_FD = 11,	/* as FAULT_FD */
 
 	VCPU_FD_BASE = 64,	/* made by the core: vCPU n is VCPU_FD_BASE + n */
-	INHERIT_FD_MAX = 96,	/* own fds beyond the fixed ones start here */
+	VCPU_STATS_FD_BASE = 96,	/* ... its counters in KVM, read only */
+	INHERIT_FD_MAX = 128,	/* own fds beyond the fixed ones start here */
 };
 
 #endif

@@ -50,6 +50,7 @@ enum life_type {
 	LIFE_CORE_POWER_BUTTON,	/* no payload */
 	LIFE_CORE_RELINK,	/* struct life_core_relink, 1 fd: reborn device */
 	LIFE_CORE_GIVE_UP,	/* struct life_core_relink: nobody is reborn */
+	LIFE_CORE_STATS,	/* no payload: bring KVM's counters up to date */
 	/* child -> supervisor */
 	LIFE_READY = 0x100,	/* no payload: jailed, and able to serve */
 	LIFE_PONG,		/* struct life_ping, as it came */

@@ -436,6 +436,7 @@ static const struct constant constants[] = {
 	NAMED(TUNSETVNETHDRSZ),
 	NAMED(TUNSETVNETLE),
 	NAMED(VCPU_FD_BASE),
+	NAMED(VCPU_STATS_FD_BASE),
 	NAMED(VM_FD),
 };
 

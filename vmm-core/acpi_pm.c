@@ -164,9 +164,12 @@ void acpi_pm_power_button(void)
 
 int acpi_pm_init(void)
 {
-	static const struct bus_ops event = { event_read, event_write };
-	static const struct bus_ops control = { control_read, control_write };
-	static const struct bus_ops reset = { reset_read, reset_write };
+	static const struct bus_ops event = { event_read, event_write,
+					      bus_platform_owner };
+	static const struct bus_ops control = { control_read, control_write,
+						bus_platform_owner };
+	static const struct bus_ops reset = { reset_read, reset_write,
+					      bus_platform_owner };
 	int err;
 
 	err = bus_add(BUS_PIO, PORT_PM1_EVENT, PORT_PM1_EVENT_LEN, &event,

@@ -59,6 +59,12 @@ static int table_insert(enum bus_space space, const struct bus_range *new)
 	return 0;
 }
 
+unsigned int bus_platform_owner(void *opaque)
+{
+	(void)opaque;
+	return STATS_OWNER_ACPI;
+}
+
 int bus_add(enum bus_space space, uint64_t base, uint64_t len,
 	    const struct bus_ops *ops, void *opaque)
 {
@@ -119,36 +125,42 @@ static bool table_find(enum bus_space space, uint64_t addr, unsigned int size,
 	return have;
 }
 
-static void access_whole(enum bus_space space, uint64_t addr, uint8_t *data,
-			 unsigned int size, bool is_write)
+static unsigned int access_whole(enum bus_space space, uint64_t addr,
+				 uint8_t *data, unsigned int size,
+				 bool is_write)
 {
 	uint64_t value = UINT64_MAX;
 	struct bus_range range = { 0 };
 	bool found = table_find(space, addr, size, &range);
+	unsigned int owner = STATS_OWNER_NOBODY;
 
+	if (found && range.ops->owner)
+		owner = range.ops->owner(range.opaque);
 	if (is_write) {
 		value = 0;
 		memcpy(&value, data, size);
 		if (found)
 			range.ops->write(range.opaque, addr - range.base, size,
 					 value);
-		return;
+		return owner;
 	}
 	if (found)
 		value = range.ops->read(range.opaque, addr - range.base, size);
 	memcpy(data, &value, size);
+	return owner;
 }
 
-void bus_access(enum bus_space space, uint64_t addr, void *data,
-		unsigned int size, int is_write)
+unsigned int bus_access(enum bus_space space, uint64_t addr, void *data,
+			unsigned int size, int is_write)
 {
+	unsigned int owner = STATS_OWNER_NOBODY;
 	uint8_t *bytes = data;
 
 	if (size == 1 || size == 2 || size == 4 || size == 8) {
-		access_whole(space, addr, bytes, size, is_write);
-		return;
+		return access_whole(space, addr, bytes, size, is_write);
 	}
 	/* KVM splits an access at a page's end: 3 bytes here, 1 there. */
 	for (unsigned int i = 0; i < size; i++)
-		access_whole(space, addr + i, bytes + i, 1, is_write);
+		owner = access_whole(space, addr + i, bytes + i, 1, is_write);
+	return owner;
 }

@@ -16,6 +16,8 @@
 
 #include <stdint.h>
 
+#include "ipc/pages.h"
+
 enum bus_space { BUS_PIO, BUS_MMIO };
 
 /* offset: bytes from the range's base; size: 1, 2, 4 or 8 (MMIO) bytes. */
@@ -23,7 +25,12 @@ struct bus_ops {
 	uint64_t (*read)(void *opaque, uint64_t offset, unsigned int size);
 	void (*write)(void *opaque, uint64_t offset, unsigned int size,
 		      uint64_t value);
+	/* Who answers, for the statistics: enum stats_owner or a device. */
+	unsigned int (*owner)(void *opaque);
 };
+
+/* owner() of what belongs to the platform: STATS_OWNER_ACPI. */
+unsigned int bus_platform_owner(void *opaque);
 
 /*
  * Return: 0; -EEXIST overlaps another range; -ENOSPC table full;
@@ -33,8 +40,11 @@ int bus_add(enum bus_space space, uint64_t base, uint64_t len,
 	    const struct bus_ops *ops, void *opaque);
 void bus_remove(enum bus_space space, uint64_t base);
 
-/* Called by vCPU threads.  data: size bytes, little-endian. */
-void bus_access(enum bus_space space, uint64_t addr, void *data,
+/*
+ * Called by vCPU threads.  data: size bytes, little-endian.
+ * Return: who answered, enum stats_owner or a device.
+ */
+unsigned int bus_access(enum bus_space space, uint64_t addr, void *data,
 		unsigned int size, int is_write);
 
 #endif

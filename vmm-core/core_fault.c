@@ -35,7 +35,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct log_limit events;
 static uint64_t khz;	/* of the guest's TSC */
 
-void core_fault_init(struct stats_fault *counts)
+void core_fault_init(struct stats_head *head)
 {
 	const struct fault_page *page = mmap(NULL, FAULT_PAGE_BYTES, PROT_READ,
 					     MAP_SHARED, CORE_FAULT_FD, 0);
@@ -44,7 +44,7 @@ void core_fault_init(struct stats_fault *counts)
 	khz = (uint64_t)ioctl(VCPU_FD_BASE, KVM_GET_TSC_KHZ, 0);
 	/* Whoever takes this process over shall not write to it. */
 	close(CORE_FAULT_FD);
-	fault_init(page == MAP_FAILED ? NULL : page, counts);
+	fault_init(page == MAP_FAILED ? NULL : page, head);
 }
 
 /* --- the clocks --------------------------------------------------------------- */

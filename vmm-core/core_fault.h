@@ -26,7 +26,7 @@ struct core_fault_vcpu {
  * Map the fault page, if there is one; counts: FAULT_MAX_RULES of them.
  * Should: come after vcpus_create() and before confinement.
  */
-void core_fault_init(struct stats_fault *counts);
+void core_fault_init(struct stats_head *head);
 
 /* Out of line, see core_fault_look(). */
 void core_fault_meet(struct core_fault_vcpu *vcpu);

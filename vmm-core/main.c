@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,7 +23,6 @@
 #include "ipc/inherit.h"
 #include "ipc/life.h"
 #include "ipc/log.h"
-#include "ipc/pages.h"
 #include "jail/confine.h"
 #include "policy/policy.h"
 #include "vmm-core/acpi.h"
@@ -32,6 +30,7 @@
 #include "vmm-core/boot.h"
 #include "vmm-core/chores.h"
 #include "vmm-core/core_fault.h"
+#include "vmm-core/core_stats.h"
 #include "vmm-core/guest_mem.h"
 #include "vmm-core/kvm.h"
 #include "vmm-core/load.h"
@@ -49,7 +48,6 @@
 
 struct core {
 	struct life_birth_core birth;
-	struct stats_page *stats;
 	struct load_file kernel;
 	struct load_file initrd;
 	bool has_serial;
@@ -111,15 +109,12 @@ static void birth_take(struct core *core)
 		    (unsigned long long)core->birth.ram_bytes);
 }
 
-static void stats_map(struct core *core)
+static void stats_map(const struct core *core)
 {
-	void *page = mmap(NULL, STATS_PAGE_BYTES, PROT_READ | PROT_WRITE,
-			  MAP_SHARED, STATS_FD, 0);
+	int err = core_stats_open(core->birth.nr_vcpus);
 
-	if (page == MAP_FAILED)
-		report_failed("statistics page: %s", strerror(errno));
-	close(STATS_FD);
-	core->stats = page;
+	if (err)
+		report_failed("statistics page: %s", strerror(-err));
 }
 
 static void ram_map(const struct core *core)
@@ -332,6 +327,9 @@ static void life_dispatch(const struct core *core)
 	case LIFE_CORE_POWER_BUTTON:
 		acpi_pm_power_button();
 		return;
+	case LIFE_CORE_STATS:
+		core_stats_refresh();
+		return;
 	case LIFE_CORE_RELINK:
 	case LIFE_CORE_GIVE_UP:
 		successor_take(core, &msg);
@@ -404,11 +402,11 @@ int main(int argc, char **argv)
 	kvm_create_interrupts();
 	vcpus_create(core.birth.nr_vcpus);
 	chores_begin();
-	core_fault_init(core.stats->fault);
+	core_fault_init(core_stats_head());
 	close(KVM_FD);
 	loop_create();
 	devices_prepare(&core);
-	confine_calls(&policy_core, &core.stats->last_word);
+	confine_calls(&policy_core, &core_stats_head()->last_word);
 
 	say_ready();
 	machine_build();

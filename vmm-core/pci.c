@@ -77,6 +77,7 @@ int pci_attach_function(unsigned int slot, struct pci_function *fn)
 {
 	if (slot >= PCI_MAX_DEVICES || functions[slot])
 		return -EBUSY;
+	fn->slot = slot;
 	functions[slot] = fn;
 	return 0;
 }
@@ -192,14 +193,22 @@ static void port_write(void *opaque, uint64_t offset, unsigned int size,
 		config_write(fn, reg, size, (uint32_t)value);
 }
 
+static unsigned int config_owner(void *opaque)
+{
+	(void)opaque;
+	return STATS_OWNER_PCI;
+}
+
 static const struct bus_ops ecam_ops = {
 	.read = ecam_read,
 	.write = ecam_write,
+	.owner = config_owner,
 };
 
 static const struct bus_ops port_ops = {
 	.read = port_read,
 	.write = port_write,
+	.owner = config_owner,
 };
 
 int pci_init(void)

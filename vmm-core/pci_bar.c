@@ -46,9 +46,17 @@ static void bar_write(void *opaque, uint64_t offset, unsigned int size,
 	pci_unlock(fn);
 }
 
+static unsigned int bar_owner(void *opaque)
+{
+	const struct pci_function *fn = opaque;
+
+	return fn->slot - 1;
+}
+
 static const struct bus_ops bar_ops = {
 	.read = bar_read,
 	.write = bar_write,
+	.owner = bar_owner,
 };
 
 void pci_bar_init(struct pci_function *fn, uint64_t address, uint32_t bytes)

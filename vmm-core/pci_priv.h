@@ -43,6 +43,7 @@ struct pci_function_ops {
 struct pci_function {
 	const char *name;
 	const struct pci_function_ops *ops;	/* NULL: host bridge */
+	unsigned int slot;	/* device number; the devices' begin at 1 */
 	pthread_mutex_t lock;
 	_Atomic unsigned int events;	/* left by who found the lock taken */
 

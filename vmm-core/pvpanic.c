@@ -49,7 +49,8 @@ static void pvpanic_write(void *opaque, uint64_t offset, unsigned int size,
 
 int pvpanic_init(void)
 {
-	static const struct bus_ops ops = { pvpanic_read, pvpanic_write };
+	static const struct bus_ops ops = { pvpanic_read, pvpanic_write,
+					    bus_platform_owner };
 
 	return bus_add(BUS_PIO, PORT_PVPANIC, 1, &ops, NULL);
 }

@@ -259,9 +259,15 @@ int serial_link_prepare(void)
 	return com1.irq_fd < 0 ? -errno : 0;
 }
 
+static unsigned int port_owner(void *opaque)
+{
+	(void)opaque;
+	return com1.device_index;
+}
+
 int serial_link_add(unsigned int device_index, int link_fd)
 {
-	static const struct bus_ops ops = { port_read, port_write };
+	static const struct bus_ops ops = { port_read, port_write, port_owner };
 	int err;
 
 	if (com1.watched_fd >= 0) {

@@ -27,6 +27,7 @@
 #include "ipc/log.h"
 #include "vmm-core/bus.h"
 #include "vmm-core/core_fault.h"
+#include "vmm-core/core_stats.h"
 #include "vmm-core/cpuid.h"
 #include "vmm-core/exit_report.h"
 #include "vmm-core/kvm.h"
@@ -59,14 +60,26 @@ static unsigned int gate_waiting;
 /* --- exits ----------------------------------------------------------------- */
 
 /* KVM api.rst: KVM_EXIT_IO; count > 1 is a string instruction. */
-static void exit_io(struct kvm_run *run)
+static void exit_io(unsigned int vcpu, struct kvm_run *run)
 {
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 	bool is_write = run->io.direction == KVM_EXIT_IO_OUT;
+	unsigned int owner = STATS_OWNER_NOBODY;
 
 	for (uint32_t i = 0; i < run->io.count; i++)
-		bus_access(BUS_PIO, run->io.port, data + i * run->io.size,
-			   run->io.size, is_write);
+		owner = bus_access(BUS_PIO, run->io.port,
+				   data + i * run->io.size, run->io.size,
+				   is_write);
+	core_stats_answered(vcpu, owner);
+}
+
+static void exit_mmio(unsigned int vcpu, struct kvm_run *run)
+{
+	unsigned int owner = bus_access(BUS_MMIO, run->mmio.phys_addr,
+					run->mmio.data, run->mmio.len,
+					run->mmio.is_write);
+
+	core_stats_answered(vcpu, owner);
 }
 
 static void exit_failed(const struct vcpu *vcpu, int run_errno)
@@ -109,25 +122,31 @@ static void exit_handle(struct vcpu *vcpu)
 
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
-		exit_io(run);
+		core_stats_exit(vcpu->index, STATS_EXIT_IO);
+		exit_io(vcpu->index, run);
 		break;
 	case KVM_EXIT_MMIO:
-		bus_access(BUS_MMIO, run->mmio.phys_addr, run->mmio.data,
-			   run->mmio.len, run->mmio.is_write);
+		core_stats_exit(vcpu->index, STATS_EXIT_MMIO);
+		exit_mmio(vcpu->index, run);
 		break;
 	case KVM_EXIT_INTR:
+		core_stats_exit(vcpu->index, STATS_EXIT_SIGNAL);
 		break;
 	case KVM_EXIT_X86_RDMSR:
 	case KVM_EXIT_X86_WRMSR:
+		core_stats_exit(vcpu->index, STATS_EXIT_MSR);
 		msr_filter_refuse(vcpu->index, run, &vcpu->refusals);
 		break;
 	case KVM_EXIT_SHUTDOWN:
+		core_stats_exit(vcpu->index, STATS_EXIT_OTHER);
 		exit_triple_fault(vcpu);
 		break;
 	case KVM_EXIT_SYSTEM_EVENT:
+		core_stats_exit(vcpu->index, STATS_EXIT_OTHER);
 		exit_system_event(vcpu);
 		break;
 	default:
+		core_stats_exit(vcpu->index, STATS_EXIT_OTHER);
 		exit_failed(vcpu, 0);
 	}
 }
@@ -172,7 +191,9 @@ static void *vcpu_main(void *opaque)
 		 * EINTR: a debugger or a stop signal.  EAGAIN: KVM api.rst,
 		 * KVM_RUN: a vCPU that has just left its wait for SIPI.
 		 */
-		else if (errno != EINTR && errno != EAGAIN)
+		else if (errno == EINTR || errno == EAGAIN)
+			core_stats_exit(vcpu->index, STATS_EXIT_SIGNAL);
+		else
 			exit_failed(vcpu, errno);
 		/*
 		 * Last of all: a stop from here on is one that KVM_RUN sees,
@@ -298,6 +319,7 @@ void vcpus_create(unsigned int nr)
 			cpuid_begin(&table, nr, &machine);
 		cpuid_set(vcpu, &table, &machine);
 		msrs_set(vcpu);
+		core_stats_add_vcpu(i, vcpu->fd);
 		thread_start(vcpu);
 	}
 	gate_wait_for(nr);

@@ -214,6 +214,8 @@ static bool pass(void)
 
 	steps_due();
 	file_io_submit();
+	/* Submitting may have taken long. */
+	stats_batch_end();
 	faults_submitted();
 	completed = file_io_reap();
 	publish_all();

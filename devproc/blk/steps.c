@@ -91,10 +91,20 @@ static void pass_throttle(struct blk_request *req)
 		go(req);
 }
 
+/* For the statistics. */
+static enum stats_kind kind_of(const struct blk_request *req)
+{
+	if (req->op == BLK_OP_READ)
+		return STATS_READ;
+	return req->op == BLK_OP_WRITE ? STATS_WRITE : STATS_OTHER;
+}
+
 void steps_begin(struct blk_request *req)
 {
 	int status = request_parse(req, image);
 
+	vring_set_kind(req->vring, req->chain.head,
+		       status < 0 ? kind_of(req) : STATS_OTHER);
 	req->faults = NULL;
 	if (status >= 0)
 		end(req, (uint8_t)status);

@@ -8,7 +8,7 @@
 report "--help lists the commands"
 "$bulkhead" --version | grep -qx 'bulkhead [0-9.]*'
 report "--version"
-for command in run ps stop kill fault replay check doctor; do
+for command in run ps stats top events stop kill fault replay check doctor; do
 	"$bulkhead" "$command" --help | grep -q "^Usage: bulkhead $command"
 	report "$command --help"
 	"$bulkhead" "$command" --version | grep -qx 'bulkhead [0-9.]*'
@@ -40,13 +40,20 @@ refused "stop without a name" stop
 refused "kill without a name" kill
 refused "stop with a deadline that is none" stop x --timeout soon
 refused "ps with two names" ps a b
+refused "stats without a name" stats
+refused "stats in two forms" stats x --json --openmetrics
+refused "top with two names" top a b
+refused "top with an interval that is none" top --interval soon
+refused "top with an interval too long" top --interval 5
+refused "top sorted by what it has not" top --sort z
+refused "events without a name" events
 refused "doctor with an unknown check" doctor weather
 
 "$bulkhead" ps >"$scratch/out" && [ "$(wc -l <"$scratch/out")" -eq 1 ]
 report "ps without VMs is a head line"
 [ "$("$bulkhead" ps --json)" = "[]" ]
 report "ps --json without VMs is an empty array"
-for command in ps stop kill; do
+for command in ps stats events stop kill; do
 	"$bulkhead" "$command" nobody 2>"$scratch/err"
 	[ $? -eq 1 ] && says "no VM named 'nobody' is running"
 	report "$command of a VM that does not run"

@@ -261,6 +261,7 @@ static bool take_serial(struct vm *vm)
 
 	if (vm->serial_fd < 0 || regchan_take(vm->serial_fd, &req, &irq_fd) != 1)
 		return false;
+	vm->serial_accesses += req.op != REGCHAN_SET_IRQ;
 	if (req.op == REGCHAN_SET_IRQ)
 		vm->serial_irq_fd = irq_fd;
 	else if (req.op == REGCHAN_READ)
@@ -409,7 +410,7 @@ static void show_lines(const char *what, const char *text)
 void vm_show(const struct vm *vm)
 {
 	printf("# ready %d, wait status 0x%x, system call %u\n", vm->ready,
-	       (unsigned int)vm->wait_status, vm->stats->last_word.nr);
+	       (unsigned int)vm->wait_status, vm->stats->head.last_word.nr);
 	for (unsigned int i = 0; i < vm->nr_events; i++)
 		printf("# event %u: %s\n", vm->events[i].kind,
 		       vm->events[i].text);

@@ -55,6 +55,7 @@ struct vm {
 	int serial_fd;		/* harness's end of COM1's channel, or -1 */
 	enum vm_serial serial_kind;
 	int serial_irq_fd;	/* eventfd that raises GSI 4, or -1 */
+	uint64_t serial_accesses;	/* of COM1, as the harness saw them */
 	int log_fd;
 	bool echo;
 	struct stats_page *stats;

@@ -102,7 +102,7 @@ static volatile struct stats_page *map_page(const char *path)
 	return page == MAP_FAILED ? NULL : page;
 }
 
-/* The only page that counts kicks belongs to the disk. */
+/* The disk's, once the guest drives it. */
 static volatile struct stats_page *find_page(const struct storm_vm *vm)
 {
 	volatile struct stats_page *found = NULL;
@@ -122,7 +122,8 @@ static volatile struct stats_page *find_page(const struct storm_vm *vm)
 		if (!strstr(target, "bulkhead-stats"))
 			continue;
 		found = map_page(path);
-		if (found && found->queue[0].kicks)
+		if (found && found->head.role == LIFE_ROLE_BLK &&
+		    found->queue[0].kicks)
 			break;
 		if (found)
 			munmap((void *)(uintptr_t)found, STATS_PAGE_BYTES);
@@ -212,7 +213,7 @@ pid_t storm_vm_wait_for(const struct storm_vm *vm, const char *comm)
 
 long long storm_vm_strike(struct storm_vm *vm, int signal)
 {
-	uint64_t births = vm->blk->births;
+	uint64_t births = vm->blk->head.births;
 	pid_t pid = storm_vm_wait_for(vm, "blk-vda");
 	long long begin_us = now_us();
 	long long end_us = begin_us + STORM_TIMEOUT_MS * 1000LL;
@@ -220,7 +221,7 @@ long long storm_vm_strike(struct storm_vm *vm, int signal)
 
 	if (kill(pid, signal) != 0)
 		return -1;
-	while (vm->blk->births == births && now_us() < end_us)
+	while (vm->blk->head.births == births && now_us() < end_us)
 		usleep(POLL_US);
 	/* The old process is dead by now: what it did is counted. */
 	requests = vm->blk->queue[0].requests;

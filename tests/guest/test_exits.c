@@ -159,6 +159,46 @@ static void run_stop(void)
 	vm_end(vm);
 }
 
+static uint64_t kvm_counter(const struct stats_core *page, const char *name)
+{
+	for (unsigned int i = 0; i < page->nr_kvm; i++)
+		if (strcmp(page->kvm_name[i], name) == 0)
+			return page->vcpu[0].kvm[i];
+	return UINT64_MAX;
+}
+
+/* Heavy exits exactly as COM1's end saw them, and KVM's own when asked. */
+static void run_statistics(void)
+{
+	struct vm *vm = start("halt");
+	const struct stats_core *page = (const void *)vm->stats;
+	const struct stats_vcpu *vcpu = &page->vcpu[0];
+	bool halting = vm_wait_text(vm, "halting\n", TIMEOUT_MS);
+	uint64_t refreshes = page->refreshes;
+	uint64_t heavy = 0;
+
+	vm_wait_exit(vm, 100);
+	if (!tap_result(halting && page->head.role == LIFE_ROLE_CORE &&
+			vcpu->owner[0] == vm->serial_accesses &&
+			vcpu->heavy[STATS_EXIT_IO] == vm->serial_accesses,
+			"each access to COM1 is counted once, as COM1's"))
+		vm_show(vm);
+	vm_send(vm, LIFE_CORE_STATS);
+	for (int i = 0; i < 100 && __atomic_load_n(&page->refreshes,
+				__ATOMIC_ACQUIRE) == refreshes; i++)
+		vm_wait_exit(vm, 10);
+	for (unsigned int i = 0; i < STATS_NR_EXITS; i++)
+		heavy += vcpu->heavy[i];
+	if (!tap_result(page->refreshes == refreshes + 1 && refreshes == 0 &&
+			page->nr_kvm > 0 &&
+			kvm_counter(page, "exits") != UINT64_MAX &&
+			kvm_counter(page, "exits") >= heavy &&
+			kvm_counter(page, "halt_exits") >= 1,
+			"KVM's counters come when asked for"))
+		vm_show(vm);
+	vm_end(vm);
+}
+
 /* The supervisor is gone, or the serial process is. */
 static void run_hangups(void)
 {
@@ -214,7 +254,7 @@ static void run_bad_file(const char *kernel, const char *initrd,
 	if (!tap_result(vm_wait_exit(vm, TIMEOUT_MS) == 1 &&
 			strstr(vm->failed, expected) &&
 			!vm_wait_event(vm, LIFE_EVENT_STARTED, 0) &&
-			vm->stats->last_word.valid == 0, "%s", what))
+			vm->stats->head.last_word.valid == 0, "%s", what))
 		vm_show(vm);
 	vm_end(vm);
 }
@@ -269,6 +309,7 @@ int main(void)
 	run_interrupt("serial", "irq=1\n", "COM1's eventfd raises GSI 4");
 	run_registers();
 	run_stop();
+	run_statistics();
 	run_hangups();
 	run_serial(VM_SERIAL_GOOD, "lsr=60\nword=ffff\ndone\n", false,
 		   "COM1 answers; what crosses its end is nobody's");

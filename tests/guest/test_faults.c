@@ -64,9 +64,9 @@ static void run_clock(void)
 			vm_wait_event(vm, LIFE_EVENT_CLOCK_JUMPED, 0),
 			"clock-jump: kvmclock jumps as far as it should, either way"))
 		vm_show(vm);
-	tap_result(vm->stats->fault[0].id == 1 &&
-		   vm->stats->fault[0].fired == 1 &&
-		   vm->stats->fault[1].fired == 1, "each is counted once");
+	tap_result(vm->stats->head.fault[0].id == 1 &&
+		   vm->stats->head.fault[0].fired == 1 &&
+		   vm->stats->head.fault[1].fired == 1, "each is counted once");
 	vm_end(vm);
 }
 

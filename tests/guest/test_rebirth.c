@@ -61,7 +61,7 @@ static void test_kills(const char *spare)
 			spare, NR_KILLS);
 	ok &= tap_result(strike(&vm, SIGSTOP, NR_STOPS) == NR_STOPS,
 			 "%d times it hangs: the heartbeat finds it", NR_STOPS);
-	ok &= tap_result(vm.blk->births == 1 + NR_KILLS + NR_STOPS,
+	ok &= tap_result(vm.blk->head.births == 1 + NR_KILLS + NR_STOPS,
 			 "its statistics go on from process to process");
 	ok &= tap_result(guest_is_content(&vm),
 			 "the guest lost nothing, saw no error, read what it wrote");

@@ -163,7 +163,7 @@ jail() {
 serial_fds="0:eventfd 2:pipe 3:socket 4:socket 5:stats 8:serial.log 9:eventpoll"
 virtio_fds="0:inflight 2:pipe 3:socket 4:socket 5:stats 9:eventpoll 11:socket"
 blk_fds="0:inflight 1:eventfd 2:pipe 3:socket 4:socket 5:stats 6:eventfd 7:disk.img 8:eventfd 9:eventpoll 10:io_uring 11:socket"
-core_fds="0:eventfd 1:socket 2:pipe 3:socket 4:socket 5:inflight 6:ram 8:socket 9:eventpoll 10:kvm-vm 11:inflight 12:socket 13:inflight 64:kvm-vcpu:0 96:eventfd 97:eventfd 98:eventfd 99:eventfd 100:eventfd 101:eventfd 102:socket 103:socket 104:eventfd 105:eventfd 106:eventfd 107:eventfd 108:eventfd 109:eventfd 110:socket 111:socket 112:eventfd 113:eventfd 114:eventfd 115:eventfd 118:socket 119:socket 120:eventfd 121:eventfd 122:eventfd 123:eventfd 126:socket 127:socket"
+core_fds="0:eventfd 1:socket 2:pipe 3:socket 4:socket 5:inflight 6:ram 8:socket 9:eventpoll 10:kvm-vm 11:inflight 12:socket 13:inflight 64:kvm-vcpu:0 96:kvm-vcpu-stats:0 128:eventfd 129:eventfd 130:eventfd 131:eventfd 132:eventfd 133:eventfd 134:socket 135:socket 136:eventfd 137:eventfd 138:eventfd 139:eventfd 140:eventfd 141:eventfd 142:socket 143:socket 144:eventfd 145:eventfd 146:eventfd 147:eventfd 150:socket 151:socket 152:eventfd 153:eventfd 154:eventfd 155:eventfd 158:socket 159:socket"
 
 start
 report "a VM with six processes runs and reads its disk"

@@ -13,6 +13,7 @@ struct probe {
 	uint64_t value;
 	unsigned int nr_reads;
 	unsigned int nr_writes;
+	unsigned int owner;
 };
 
 static uint64_t probe_read(void *opaque, uint64_t offset, unsigned int size)
@@ -36,11 +37,36 @@ static void probe_write(void *opaque, uint64_t offset, unsigned int size,
 	probe->nr_writes++;
 }
 
-static const struct bus_ops probe_ops = { probe_read, probe_write };
+static unsigned int probe_owner(void *opaque)
+{
+	struct probe *probe = opaque;
+
+	return probe->owner;
+}
+
+static const struct bus_ops probe_ops = {
+	probe_read, probe_write, probe_owner,
+};
 
 /* Each test runs in a process of its own: the bus is empty. */
 static struct probe a;
 static struct probe b;
+
+START_TEST(who_answers_is_told)
+{
+	uint32_t data = 0;
+
+	a.owner = 7;
+	b.owner = STATS_OWNER_PCI;
+	ck_assert_int_eq(bus_add(BUS_PIO, 0x100, 4, &probe_ops, &a), 0);
+	ck_assert_int_eq(bus_add(BUS_MMIO, 0x1000, 4, &probe_ops, &b), 0);
+	ck_assert_uint_eq(bus_access(BUS_PIO, 0x100, &data, 4, 1), 7);
+	ck_assert_uint_eq(bus_access(BUS_MMIO, 0x1000, &data, 4, 0),
+			  STATS_OWNER_PCI);
+	ck_assert_uint_eq(bus_access(BUS_PIO, 0x200, &data, 4, 0),
+			  STATS_OWNER_NOBODY);
+}
+END_TEST
 
 START_TEST(sizes_and_offsets_arrive)
 {
@@ -188,6 +214,7 @@ int main(void)
 	int failed;
 
 	tcase_add_loop_test(tcase, sizes_and_offsets_arrive, 0, 4);
+	tcase_add_test(tcase, who_answers_is_told);
 	tcase_add_test(tcase, nobody_reads_as_ones);
 	tcase_add_test(tcase, odd_sizes_are_split);
 	tcase_add_test(tcase, ports_nest_and_memory_does_not);

@@ -28,6 +28,10 @@ void child_take_death(struct child *child) { (void)child; }
 void child_interrupt(struct child *child) { (void)child; interrupts++; }
 int child_set_ready(struct child *child) { (void)child; return 0; }
 void vm_child_ready(struct child *child) { (void)child; }
+void event_note(struct vm *v, const char *k, const char *p, int pid, const char *fmt, ...)
+{
+	(void)v; (void)k; (void)p; (void)pid; (void)fmt;
+}
 void rebirth_pong(struct device *dev, uint64_t c) { (void)dev; (void)c; }
 void move_is_through(struct device *dev, const struct life_blk_moved *m)
 {

@@ -17,7 +17,7 @@ static void set_up(void)
 {
 	memset(&page, 0, sizeof(page));
 	memset(&stats, 0, sizeof(stats));
-	fault_init(&page, stats.fault);
+	fault_init(&page, &stats.head);
 }
 
 static struct fault_rule rule_for(uint32_t id, enum fault_action action)
@@ -64,7 +64,7 @@ START_TEST(without_rules_nothing_is_armed)
 	ck_assert(fault_armed());
 	ck_assert(!ask(FAULT_OP_READ, 0, 1));
 	ck_assert(!fault_armed());
-	fault_init(NULL, stats.fault);
+	fault_init(NULL, &stats.head);
 	ck_assert(!fault_armed());
 }
 
@@ -135,8 +135,8 @@ START_TEST(after_every_and_count)
 	rule.count = conditions[_i].count;
 	install(rule);
 	ck_assert_uint_eq(pattern(12), conditions[_i].expected);
-	ck_assert_uint_eq(stats.fault[0].seen, 12);
-	ck_assert_uint_eq(stats.fault[0].fired,
+	ck_assert_uint_eq(stats.head.fault[0].seen, 12);
+	ck_assert_uint_eq(stats.head.fault[0].fired,
 			  (uint64_t)__builtin_popcountll(
 				  conditions[_i].expected));
 }
@@ -225,7 +225,7 @@ START_TEST(characters_and_requests_are_counted_apart)
 	fault_page_write(&page, rules, 2);
 	ck_assert(fault_match(FAULT_CHARACTER_ACTIONS, &character, &set));
 	ck_assert_uint_eq(set.actions, 1u << FAULT_DROP);
-	ck_assert_uint_eq(stats.fault[1].seen, 0);
+	ck_assert_uint_eq(stats.head.fault[1].seen, 0);
 }
 
 /* The next process has the same pages. */
@@ -237,15 +237,15 @@ START_TEST(counts_outlive_the_process)
 	rule.count = 2;
 	install(rule);
 	ck_assert_uint_eq(pattern(3), 4);
-	fault_init(&page, stats.fault);
+	fault_init(&page, &stats.head);
 	ck_assert(fault_armed());
 	ck_assert_uint_eq(pattern(3), 1);
 	/* Another rule in its place starts anew. */
 	rule.id = 2;
 	install(rule);
 	ck_assert_uint_eq(pattern(3), 4);
-	ck_assert_uint_eq(stats.fault[0].id, 2);
-	ck_assert_uint_eq(stats.fault[0].fired, 1);
+	ck_assert_uint_eq(stats.head.fault[0].id, 2);
+	ck_assert_uint_eq(stats.head.fault[0].fired, 1);
 }
 
 int main(void)

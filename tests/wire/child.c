@@ -176,7 +176,7 @@ int child_wait(struct child *child)
 	int status = wait_for_end(child);
 
 	ck_assert_msg(WIFEXITED(status), "killed by signal %d, system call %u",
-		      WTERMSIG(status), child->stats->last_word.nr);
+		      WTERMSIG(status), child->stats->head.last_word.nr);
 	return WEXITSTATUS(status);
 }
 

@@ -86,8 +86,8 @@ static void set_none(void)
 
 static uint64_t fired(void)
 {
-	ck_assert_uint_eq(child.stats->fault[0].id, 7);
-	return child.stats->fault[0].fired;
+	ck_assert_uint_eq(child.stats->head.fault[0].id, 7);
+	return child.stats->head.fault[0].fired;
 }
 
 static uint8_t do_write(uint64_t sector, uint32_t len)

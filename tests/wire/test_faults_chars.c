@@ -115,8 +115,8 @@ START_TEST(drop_loses_the_characters_that_it_says)
 	send_text("abcdefgh");
 	ck_assert_uint_eq(receive(host, buf, sizeof(buf), 200), 6);
 	ck_assert_mem_eq(buf, "abdegh", 6);
-	ck_assert_uint_eq(child.stats->fault[0].seen, 8);
-	ck_assert_uint_eq(child.stats->fault[0].fired, 2);
+	ck_assert_uint_eq(child.stats->head.fault[0].seen, 8);
+	ck_assert_uint_eq(child.stats->head.fault[0].fired, 2);
 	child_stop(&child);
 }
 

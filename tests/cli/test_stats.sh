@@ -1,0 +1,135 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# stats, top and events of a running VM whose guest works its disk hard.
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+if ! kvm_works; then
+	skip "statistics" "/dev/kvm cannot be used"
+	finish
+fi
+guest=$build/tests/guest/blk_storm.guest
+make_files
+cat >>"$scratch/vm.conf" <<-CONF
+	[console]
+	connect = null
+	[rng]
+	[blk vda]
+	path = disk.img
+CONF
+start_vm --set serial.connect=null
+
+# json FILTER: what jq makes of the VM's statistics
+json() { "$bulkhead" stats "$vm" --json | jq -r "$1"; }
+vda='.processes[] | select(.device == "vda")'
+core='.processes[] | select(.device == "core")'
+
+tries=0
+until [ "$(json "$vda | .queues[0].requests")" -gt 100 ]; do
+	tries=$((tries + 1))
+	[ "$tries" -lt 100 ] || break
+	sleep 0.05
+done
+
+# --- stats ---------------------------------------------------------------------
+
+"$bulkhead" stats "$vm" >"$scratch/out" && grep -q '^vda \[blk\]: rebirths 0' "$scratch/out" &&
+	grep -Eq '^ +write +[0-9]+ +mean ' "$scratch/out" &&
+	grep -Eq 'vcpu0 +exits light [1-9][0-9]*, heavy [1-9]' "$scratch/out"
+report "stats as text"
+json "$vda | .queues[0] | .errors == 0 and .kicks > 0 and .interrupts > 0 and
+	.bytes_read > 0 and .bytes_written > 0 and .in_flight <= 32" | grep -qx true
+report "the disk's queue is counted"
+# Each request is of one kind; those of the last batch may not be in yet.
+json "$vda | .queues[0] | ([.latency[].requests] | add) as \$n |
+	(.requests - \$n) <= 128 and (.requests >= \$n)" | grep -qx true
+report "the kinds of requests add up"
+json "$vda | .queues[0].latency[] | ([.buckets[][1]] | add // 0) as \$n |
+	(\$n - .requests | fabs) <= 128 and .p50_ns <= .p99_ns" | grep -vqx true
+[ $? -eq 1 ]
+report "the buckets add up, percentiles are in order"
+json "$core | .vcpus | length == 1 and .[0].exits_light > 0 and
+	.[0].exits_heavy == ([.[0].heavy[]] | add) and
+	.[0].kvm.exits >= .[0].exits_heavy and .[0].accesses.pci > 0" | grep -qx true
+report "exits: light ones by KVM, heavy ones by who answered"
+json "($core | .vcpus[0].accesses.serial) as \$n |
+	.processes[] | select(.device == \"serial\") |
+	.register_reads + .register_writes == \$n" | grep -qx true
+report "the core and the serial port count the same accesses"
+"$bulkhead" stats "$vm" --openmetrics >"$scratch/out" &&
+	[ "$(tail -n 1 "$scratch/out")" = "# EOF" ] &&
+	! grep -Evq '^(# (TYPE|HELP|EOF)|bulkhead_[a-z_]+(\{[^}]*\})? [0-9.]+$)' "$scratch/out" &&
+	grep -q "^bulkhead_requests_total{vm=\"$vm\",device=\"vda\",queue=\"0\"} [1-9]" "$scratch/out" &&
+	grep -q '^bulkhead_latency_seconds_bucket{.*le="+Inf"} [1-9]' "$scratch/out"
+report "stats --openmetrics"
+timeout 3.5 "$bulkhead" stats "$vm" --json --watch >"$scratch/out"
+[ "$(jq -s 'length >= 2 and .[0].uptime_ms < .[1].uptime_ms' "$scratch/out")" = true ]
+report "stats --watch: an object a line, again and again"
+
+# --- top -----------------------------------------------------------------------
+
+# On a busy machine half a second may pass without a request.
+for ((tries = 0; tries < 5; tries++)); do
+	"$bulkhead" top "$vm" --once --interval 1 --sort i >"$scratch/out"
+	sed -n 4p "$scratch/out" | grep -q "^$vm/vda " && break
+done
+[ "$(wc -l <"$scratch/out")" -eq 9 ] && [ "$(wc -L <"$scratch/out")" -le 80 ] &&
+	sed -n 4p "$scratch/out" | grep -q "^$vm/vda "
+report "top --once: six processes in 80 columns, the busy disk first"
+sed -n 4p "$scratch/out" | awk '{ exit !($2 > 0 && $5 != "0" && $7 != "-" && $9 != "0") }' &&
+	grep -Eq 'memory [0-9.]+[KM] without guest RAM' "$scratch/out"
+report "top: rates, latency and memory are there"
+"$bulkhead" top 2>"$scratch/err" >"$scratch/out" </dev/null
+[ $? -eq 1 ] && says "not a terminal; 'bulkhead top --once'"
+report "top without a terminal says what to do"
+# A terminal of script(1): what it gets, and what its settings are afterwards.
+screen() {
+	(sleep 0.7 && printf c && sleep 0.3 && printf '%b' "$1" && sleep 1) |
+		timeout 10 script -qec "stty -g; TERM=xterm $bulkhead top $vm --interval 0.3; echo status \$?; stty -g" \
+			"$scratch/typescript" >"$scratch/out" 2>/dev/null
+	grep -aq 'by CPU' "$scratch/out" && grep -aq "$vm/vda" "$scratch/out" &&
+		grep -aq $'\033\[?1049h' "$scratch/out" &&
+		grep -aq $'\033\[?1049l' "$scratch/out" &&
+		[ "$(grep -aoE '^[0-9a-f]+(:[0-9a-f]+)+' "$scratch/out" | sort -u | wc -l)" -eq 1 ]
+}
+screen q && grep -aq 'status 0' "$scratch/out"
+report "top: keys sort, q ends it, the terminal is as before"
+screen '\003' && grep -aq 'status 130' "$scratch/out"
+report "top: Ctrl-C ends it, the terminal is as before"
+
+# --- a death, and events -----------------------------------------------------------
+
+before=$(json "$vda | .queues[0].requests")
+old=$(process blk)
+"$bulkhead" events "$vm" --follow >"$scratch/events" 2>"$scratch/events.err" &
+follower=$!
+kill -KILL "$old"
+tries=0
+until [ "$(json "$vda | .state")" = running ] && [ "$(json "$vda | .pid")" -ne "$old" ]; do
+	tries=$((tries + 1))
+	[ "$tries" -lt 200 ] || break
+	sleep 0.02
+done
+json "$vda | .rebirths == 1 and .queues[0].requests >= $before" | grep -qx true
+report "statistics go on across a rebirth"
+for event in starting born ready running died goes-on; do
+	"$bulkhead" events "$vm" | jq -se "any(.event == \"$event\")" >/dev/null
+	report "events: $event"
+done
+"$bulkhead" events "$vm" | jq -s -e "(map(.number) == [range(length)]) and
+	(map(select(.event == \"died\"))[0] | .process == \"vda\" and .pid == $old and
+		.text == \"killed by SIGKILL\")" >/dev/null
+report "events are numbered, and say who and why"
+"$bulkhead" kill "$vm" >/dev/null
+wait "$follower" && [ "$(jq -s '.[-1].event' "$scratch/events")" = '"over"' ] &&
+	[ "$(jq -s '.[-1].status' "$scratch/events")" = 7 ] &&
+	jq -se 'any(.event == "goes-on")' "$scratch/events" >/dev/null
+report "events --follow: live, until the VM is over"
+ended 7 && nothing_left
+report "the VM is unharmed, and gone"
+for command in stats top events; do
+	"$bulkhead" "$command" "$vm" 2>"$scratch/err" >"$scratch/out" </dev/null
+	[ $? -eq 1 ] && [ "$(wc -l <"$scratch/err")" -eq 1 ] && [ ! -s "$scratch/out" ]
+	report "$command of a VM that does not run is one line"
+done
+finish
