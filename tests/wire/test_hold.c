@@ -168,7 +168,7 @@ START_TEST(what_fails_again_is_held_again)
 	/* The rule has fired three times. */
 	resume();
 	expect_done(1, VIRTIO_BLK_S_OK);
-	ck_assert_uint_eq(child.stats->fault[0].fired, 3);
+	ck_assert_uint_eq(child.stats->head.fault[0].fired, 3);
 	check_written(1);
 	child_stop(&child);
 }
