@@ -41,6 +41,7 @@
 static void begin_within(struct vhost_front *front, int ms)
 {
 	front->deadline_ms = fdmsg_now_ms() + ms;
+	front->quiet = false;
 }
 
 static void begin(struct vhost_front *front)
@@ -74,7 +75,8 @@ int front_tell_fds(struct vhost_front *front, enum vhost_user_request request,
 		   const void *payload, size_t size, const int *fds,
 		   unsigned int nr_fds)
 {
-	bool ack = front_has(front, VHOST_USER_PROTOCOL_F_REPLY_ACK_BIT);
+	bool ack = front_has(front, VHOST_USER_PROTOCOL_F_REPLY_ACK_BIT) &&
+		   !front->quiet;
 	int left_ms = time_left(front);
 	int err = -ETIMEDOUT;
 

@@ -46,6 +46,12 @@ struct vhost_front {
 	uint16_t min_queues;	/* fewer in the back-end is an error */
 	uint16_t max_queues;	/* more are not used */
 	uint16_t config_bytes;	/* of config space; 0: it has none */
+	/*
+	 * What a back-end is told before it serves is acknowledged once, at
+	 * its end, and not message by message.  For back-ends that hang up
+	 * on what they refuse; others may pass over it.
+	 */
+	bool pipelined;
 	int timeout_ms;		/* per call; VHOST_FRONT_TIMEOUT_MS */
 	int drain_ms;		/* vhost_front_stop(); VHOST_FRONT_DRAIN_MS */
 	int channel_fd;		/* back-end channel, stream socket; -1: none */
@@ -86,6 +92,7 @@ struct vhost_front {
 	uint64_t inflight_bytes;	/* 0: to be made new */
 	uint64_t inflight_offset;
 	long long deadline_ms;
+	bool quiet;		/* no acknowledgements for the moment */
 };
 
 /* All zero but the fds, which are -1, and the deadlines. */

@@ -278,8 +278,10 @@ static void wake_rings(const struct vhost_front *front, bool fresh)
 
 int front_replay(struct vhost_front *front, bool fresh)
 {
-	int err = tell_features(front);
+	int err;
 
+	front->quiet = front->pipelined;
+	err = tell_features(front);
 	if (!err)
 		err = tell_config(front);
 	if (!err)
@@ -291,6 +293,7 @@ int front_replay(struct vhost_front *front, bool fresh)
 			err = tell_ring(front, i, fresh);
 	if (!err)
 		err = enable_rings(front);
+	front->quiet = false;
 	if (!err)
 		err = front_tell_status(front, STATUS_DRIVER |
 					VIRTIO_CONFIG_S_FEATURES_OK |

@@ -340,6 +340,7 @@ static void set_up_front(struct virtio_pci *dev, const struct kind *kind,
 	front->max_queues = (uint16_t)queues;
 	front->config_bytes = kind->config_bytes;
 	front->inflight_fd = inflight_fd;
+	front->pipelined = !dev->foreign;
 	if (dev->foreign)
 		front->wake = chores_wake;
 }

@@ -64,7 +64,7 @@ END_TEST
 
 START_TEST(a_wrong_answer_fails_the_device)
 {
-	fake.wrong_request = VHOST_USER_SET_VRING_ADDR;
+	fake.wrong_request = VHOST_USER_SET_STATUS;
 	fake.wrong = FAKE_OTHER_REQUEST;
 	driver_run();
 	ck_assert_uint_eq(fake_kvm_nr_events(LIFE_EVENT_DEVICE_FAILED), 1);
@@ -192,7 +192,7 @@ START_TEST(a_hung_back_end_stalls_one_vcpu_for_a_while)
 	long long worst_ms = 0;
 	pthread_t vcpu;
 
-	fake.wrong_request = VHOST_USER_SET_MEM_TABLE;
+	fake.wrong_request = VHOST_USER_SET_STATUS;
 	fake.wrong = FAKE_SILENCE;
 	ck_assert_int_eq(pthread_create(&vcpu, NULL, drive, NULL), 0);
 	while (fdmsg_now_ms() - begin_ms < 1000) {

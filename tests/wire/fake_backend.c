@@ -268,6 +268,8 @@ static void *serve(void *opaque)
 		pthread_mutex_lock(&fake->lock);
 		if (fake->nr_seen < FAKE_LOG)
 			fake->seen[fake->nr_seen++] = msg.hdr.request;
+		if (fake->hang_up_on == msg.hdr.request)
+			shutdown(fake->sock, SHUT_RDWR);
 		answered = take_question(fake, &msg);
 		if (!answered) {
 			take_statement(fake, &msg);

@@ -46,6 +46,7 @@ struct fake_backend {
 	uint32_t config_offset;	/* of the reply to GET_CONFIG */
 	int config_size_delta;
 	bool no_inflight_fd;
+	uint32_t hang_up_on;	/* a request; 0: none */
 	int drain_ms;		/* until the first GET_VRING_BASE is answered */
 
 	/* What it was told; read after fake_backend_settle() or _end(). */

@@ -267,6 +267,35 @@ START_TEST(a_wrong_answer_ends_it)
 }
 END_TEST
 
+/* Said without a pause, and acknowledged at the end. */
+START_TEST(a_pipelined_back_end_is_told_the_same)
+{
+	front.pipelined = true;
+	set_up_queues();
+	ck_assert_int_eq(whole_life(), 0);
+	ck_assert_uint_eq(fake_backend_count(&fake, VHOST_USER_SET_VRING_KICK),
+			  NR_QUEUES);
+	ck_assert_uint_eq(fake.memory.nr_regions, 2);
+	ck_assert_uint_eq(fake.ring[1].num, 128);
+	ck_assert(fake.ring[1].kick_fd >= 0 && fake.ring[1].call_fd >= 0);
+	fake_backend_end(&fake);
+}
+END_TEST
+
+START_TEST(what_a_pipelined_back_end_refuses_is_found_at_the_end)
+{
+	front.pipelined = true;
+	set_up_queues();
+	ck_assert_int_eq(vhost_front_attach(&front, fake_backend_run(&fake)),
+			 0);
+	/* It hangs up on the first of many, as Bulkhead's do. */
+	fake.hang_up_on = VHOST_USER_SET_MEM_TABLE;
+	ck_assert_int_eq(vhost_front_start(&front, VERSION_1), -EPIPE);
+	ck_assert_int_eq(front.link_fd, -1);
+	fake_backend_end(&fake);
+}
+END_TEST
+
 /* A disk with full queues may be slower than an answer may be. */
 START_TEST(a_drain_has_a_deadline_of_its_own)
 {
@@ -655,6 +684,9 @@ static Suite *suite(void)
 	tcase_add_test(good, hanging_up_is_noticed);
 	tcase_add_loop_test(bad, a_wrong_answer_ends_it, 0,
 			    NR_REQUESTS * (FAKE_NR_WRONG - 1));
+	tcase_add_test(bad, a_pipelined_back_end_is_told_the_same);
+	tcase_add_test(bad,
+		       what_a_pipelined_back_end_refuses_is_found_at_the_end);
 	tcase_add_test(bad, a_drain_has_a_deadline_of_its_own);
 	tcase_add_test(bad, a_refusal_is_told_apart);
 	tcase_add_test(bad, queue_counts_are_bounded);
