@@ -16,6 +16,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/children.h"
@@ -61,7 +62,7 @@ static void drop_link(struct spare *spare)
 
 void spare_init(struct device *dev)
 {
-	dev->spare = (struct spare){ .core_fd = -1, .image_fd = -1 };
+	dev->spare = (struct spare){ .core_fd = -1 };
 	child_init(&dev->waiting, dev->child.vm, dev->cfg->role,
 		   dev->cfg->name, dev->child.index);
 	dev->waiting.spare = true;
@@ -108,6 +109,17 @@ static void retry(struct device *dev)
 	due_in(dev, delay < RETRY_MAX_MS ? delay : RETRY_MAX_MS);
 }
 
+/* Which file the device works on; a number may mean another one meanwhile. */
+static void note_image(const struct device *dev, struct spare *spare)
+{
+	struct stat st = { 0 };
+
+	if (dev->end.fd >= 0 && fstat(dev->end.fd, &st) < 0)
+		memset(&st, 0xff, sizeof(st));
+	spare->image_dev = st.st_dev;
+	spare->image_ino = st.st_ino;
+}
+
 static void be_born(struct device *dev)
 {
 	struct spare *spare = &dev->spare;
@@ -128,7 +140,7 @@ static void be_born(struct device *dev)
 		return;
 	}
 	child_describe(&dev->waiting, &spare->birth);
-	spare->image_fd = dev->end.fd;
+	note_image(dev, spare);
 	spare->due_ms = fdmsg_now_ms() + READY_MS;
 }
 
@@ -166,13 +178,15 @@ void spare_died(struct device *dev, const char *how)
 /* Nothing that it was born with has changed. */
 static bool is_fit(const struct device *dev)
 {
-	struct life_birth now;
+	static struct spare now;	/* large, and used here only */
 
-	if (dev->waiting.state != CHILD_READY ||
-	    dev->spare.image_fd != dev->end.fd)
+	if (dev->waiting.state != CHILD_READY)
 		return false;
-	child_describe(&dev->waiting, &now);
-	return memcmp(&now, &dev->spare.birth, sizeof(now)) == 0;
+	note_image(dev, &now);
+	child_describe(&dev->waiting, &now.birth);
+	return now.image_dev == dev->spare.image_dev &&
+	       now.image_ino == dev->spare.image_ino &&
+	       memcmp(&now.birth, &dev->spare.birth, sizeof(now.birth)) == 0;
 }
 
 bool spare_adopt(struct device *dev)

@@ -9,6 +9,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "ipc/life.h"
 
@@ -21,7 +22,8 @@ struct spare {
 	int core_fd;		/* the core's end of its link; -1 */
 	/* What it was born with: a device that has changed needs another. */
 	struct life_birth birth;
-	int image_fd;
+	dev_t image_dev;	/* and its image, if it is a disk */
+	ino_t image_ino;
 };
 
 /* No process, nothing due. */
