@@ -36,16 +36,14 @@ int cmd_usage_error(const struct command *cmd, const char *fmt, ...)
 /* After getopt_long() returned '?' or ':'.  Return: EXIT_USAGE. */
 int cmd_bad_option(const struct command *cmd, int argc, char **argv);
 
-/* CONFIG and --set, as run and check take them. */
-struct cmd_config_args {
-	const char *file;
-	const char **sets;	/* points into argv; owned: the array */
-	unsigned int nr_sets;
-	bool verbose;
-};
+struct config;
 
-/* Return: 0, or an exit status after a line to standard error. */
-int cmd_parse_config_args(const struct command *cmd, int argc, char **argv,
-			  struct cmd_config_args *args);
+/*
+ * The VM of CONFIG and --set, as run and check take them; *verbose as said.
+ * *cfg is the caller's, to be given to config_free().
+ * Return: 0, or an exit status after a line to standard error.
+ */
+int cmd_load_config(const struct command *cmd, int argc, char **argv,
+		    struct config **cfg, bool *verbose);
 
 #endif

@@ -113,25 +113,17 @@ static void print_faults(const struct config *cfg)
 
 static int check(int argc, char **argv)
 {
-	struct cmd_config_args args;
-	char err[CONFIG_ERROR_MAX];
 	struct config *cfg;
-	int status = cmd_parse_config_args(&cmd_check, argc, argv, &args);
+	bool verbose;
+	int status = cmd_load_config(&cmd_check, argc, argv, &cfg, &verbose);
 
 	if (status)
-		goto out;
-	if (config_load(args.file, args.sets, args.nr_sets, &cfg, err)) {
-		log_err("%s", err);
-		status = EXIT_USAGE;
-		goto out;
-	}
+		return status;
 	print_vm(cfg);
 	print_devices(cfg);
 	print_faults(cfg);
 	config_free(cfg);
-out:
-	free(args.sets);
-	return status;
+	return EXIT_SUCCESS;
 }
 
 const struct command cmd_check = {

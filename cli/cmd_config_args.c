@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The arguments that `run` and `check` share (C1). */
+/* The arguments that `run` and `check` share, and what they name (C1). */
 #include <getopt.h>
 #include <stdlib.h>
 
 #include "cli/cmd.h"
+#include "cli/config.h"
 
-int cmd_parse_config_args(const struct command *cmd, int argc, char **argv,
-			  struct cmd_config_args *args)
+struct args {
+	const char *file;
+	const char **sets;	/* points into argv; owned: the array */
+	unsigned int nr_sets;
+	bool verbose;
+};
+
+static int parse_args(const struct command *cmd, int argc, char **argv,
+		      struct args *args)
 {
 	static const struct option options[] = {
 		{ "set", required_argument, NULL, 's' },
@@ -15,7 +23,7 @@ int cmd_parse_config_args(const struct command *cmd, int argc, char **argv,
 	};
 	int option;
 
-	*args = (struct cmd_config_args){
+	*args = (struct args){
 		.sets = calloc((size_t)argc, sizeof(*args->sets)),
 	};
 	if (!args->sets) {
@@ -34,4 +42,21 @@ int cmd_parse_config_args(const struct command *cmd, int argc, char **argv,
 		return cmd_usage_error(cmd, "one configuration file is needed");
 	args->file = argv[optind];
 	return 0;
+}
+
+int cmd_load_config(const struct command *cmd, int argc, char **argv,
+		    struct config **cfg, bool *verbose)
+{
+	char err[CONFIG_ERROR_MAX];
+	struct args args;
+	int status = parse_args(cmd, argc, argv, &args);
+
+	if (!status &&
+	    config_load(args.file, args.sets, args.nr_sets, cfg, err)) {
+		log_err("%s", err);
+		status = EXIT_USAGE;
+	}
+	*verbose = args.verbose;
+	free(args.sets);
+	return status;
 }

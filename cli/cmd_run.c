@@ -8,24 +8,16 @@
 
 static int run(int argc, char **argv)
 {
-	struct cmd_config_args args;
-	char err[CONFIG_ERROR_MAX];
 	struct config *cfg;
-	int status = cmd_parse_config_args(&cmd_run, argc, argv, &args);
+	bool verbose;
+	int status = cmd_load_config(&cmd_run, argc, argv, &cfg, &verbose);
 
 	if (status)
-		goto out;
-	if (config_load(args.file, args.sets, args.nr_sets, &cfg, err)) {
-		log_err("%s", err);
-		status = EXIT_USAGE;
-		goto out;
-	}
+		return status;
 	status = supervisor_run(cfg,
-				args.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+				verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	log_init("bulkhead", LOG_LEVEL_INFO);
 	config_free(cfg);
-out:
-	free(args.sets);
 	return status;
 }
 
