@@ -10,12 +10,17 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "cli/event_log.h"
+
 #define SEND_MS		500
 #define SECTOR_BYTES	512u	/* virtio 1.2, 5.2.4: capacity's unit */
 
 void disk_is_held(struct device *dev, const struct life_blk_held *event)
 {
 	dev->held = true;
+	event_note(dev->child.vm, "held", dev->cfg->name, dev->child.birth.pid,
+		   "%s at byte %" PRIu64 ": %s", event->write ? "write" : "read",
+		   event->offset, strerror((int)(event->err & 0xfff)));
 	log_warn("%s: a %s at byte %" PRIu64
 		 " failed: %s; the disk is held until 'bulkhead device %s resume %s'",
 		 dev->cfg->name, event->write ? "write" : "read",
@@ -45,6 +50,8 @@ int disk_resume(struct device *dev, char why[VM_WHY_MAX])
 		return ret;
 	}
 	dev->held = false;
+	event_note(dev->child.vm, "resumed", dev->cfg->name,
+		   dev->child.birth.pid, "%s", "");
 	log_info("%s: resumed", dev->cfg->name);
 	return 0;
 }
@@ -128,6 +135,8 @@ int disk_resize(struct device *dev, uint64_t bytes, char why[VM_WHY_MAX])
 	ret = rebirth_exchange(dev, why);
 	if (ret)
 		return ret;
+	event_note(dev->child.vm, "resized", dev->cfg->name, 0,
+		   "%" PRIu64 " bytes", bytes);
 	log_info("%s: resized from %" PRIu64 " to %" PRIu64 " bytes",
 		 dev->cfg->name, old, bytes);
 	return 0;

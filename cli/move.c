@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/disks.h"
+#include "cli/event_log.h"
 #include "cli/supervisor.h"
 
 void move_init(struct device *dev)
@@ -29,6 +30,8 @@ static void note_end(struct device *dev, bool failed, const char *fmt, ...)
 	vsnprintf(dev->move.end, sizeof(dev->move.end), fmt, ap);
 	va_end(ap);
 	dev->move.failed = failed;
+	event_note(dev->child.vm, failed ? "not-moved" : "moved",
+		   dev->cfg->name, 0, "%s", dev->move.end);
 }
 
 /* The new file is worth nothing. */
@@ -96,6 +99,7 @@ int move_begin(struct device *dev, const char *to, char *why)
 	}
 	dev->move.state = MOVE_COPYING;
 	dev->move.end[0] = '\0';
+	event_note(dev->child.vm, "moving", dev->cfg->name, 0, "to %s", to);
 	log_info("%s: moving from %s to %s", dev->cfg->name, dev->end.where,
 		 to);
 	return 0;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/event_log.h"
 #include "cli/resources.h"
 #include "cli/throttle_parse.h"
 
@@ -96,6 +97,7 @@ int throttles_change(struct device *dev, const char *text,
 		if (&vm->device[i] == dev || same_group(&vm->device[i], dev))
 			apply(&vm->device[i], &next);
 	throttle_format(&next, now);
+	event_note(vm, "throttled", dev->cfg->name, 0, "%s", now);
 	log_info("%s: throttle is now: %s%s%s", dev->cfg->name, now,
 		 dev->cfg->throttle_group ? ", for group " : "",
 		 dev->cfg->throttle_group ? dev->cfg->throttle_group : "");

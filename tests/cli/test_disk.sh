@@ -200,7 +200,8 @@ held() {
 start_vm --set vm.cmdline=off --set "blk vda.on_error=hold" \
 	--set "blk vda.queues=1" --set "fault.vda=enospc op=write"
 held && says 'vda: a write at byte 4096 failed: No space left on device; the disk is held' &&
-	"$bulkhead" ps "$vm" | grep -Eq "vda +blk +held "
+	"$bulkhead" ps "$vm" | grep -Eq "vda +blk +held " &&
+	"$bulkhead" events "$vm" | grep "\"held\"" | grep -q "write at byte 4096: No space left"
 report "a disk without room is held"
 "$bulkhead" fault "$vm" --clear >/dev/null && disk resume vda && disk_says "$vm/vda: resumed" &&
 	ended 0 && grep -q "^write=0" "$scratch/out" && grep -q "^again=0" "$scratch/out"
