@@ -77,10 +77,19 @@ VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vhost_fault.c devp
 	devproc/inflight_region.c ipc/vhost_user.c $(DEVICE)
 CHARDEV := devproc/chardev.c
 
+# What knows qcow2 images, above file_io.h: in the device, and in the child of
+# `bulkhead disk`.
+QCOW2 := devproc/blk/qcow2_header.c devproc/blk/qcow2_entry.c devproc/blk/qcow2_unpack.c \
+	devproc/blk/qcow2_cache.c devproc/blk/qcow2_find.c devproc/blk/qcow2_packed.c \
+	devproc/blk/qcow2_lease.c devproc/blk/qcow2_grow.c devproc/blk/qcow2_map.c \
+	devproc/blk/qcow2_scan.c devproc/blk/qcow2_open.c
+QCOW2_LIBS := -l:libz.a -l:libzstd.a
+
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/engine.c devproc/blk/steps.c \
 	devproc/blk/transfer.c devproc/blk/piece.c devproc/blk/bounce.c devproc/blk/raw.c \
 	devproc/blk/file_io.c devproc/blk/ring.c \
 	devproc/blk/image.c devproc/blk/faults.c devproc/blk/throttle.c devproc/blk/bucket.c devproc/blk/hold.c devproc/blk/mirror.c devproc/blk/record.c \
+	devproc/blk/qcow2_format.c $(QCOW2) \
 	gen/policy_blk.c $(VHOST)
 CONSOLE := devproc/console.c $(CHARDEV) gen/policy_console.c $(VHOST)
 RNG := devproc/rng.c gen/policy_rng.c $(VHOST)
@@ -90,7 +99,7 @@ SERIAL := devproc/serial.c devproc/uart.c $(CHARDEV) ipc/regchan.c \
 JAIL := jail/birth.c jail/stages.c jail/capabilities.c jail/birth_text.c jail/death.c \
 	jail/inspect.c policy/lastword.c gen/syscall_names.c
 CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
-	cli/config_value.c cli/throttle_parse.c cli/bytes.c cli/config_limits.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
+	cli/config_value.c cli/config_backing.c cli/throttle_parse.c cli/bytes.c cli/config_limits.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
 CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c cli/loop.c \
 	cli/runtime_dir.c cli/notify.c cli/cgroup.c cli/cgroup_files.c cli/resources.c cli/memory.c cli/image.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
@@ -131,7 +140,7 @@ endef
 $(eval $(call program,bulkhead,$(CLI),-linih -ljansson -lcap))
 $(eval $(call program,bulkhead-core,$(CORE),-lcap))
 # The archive: the shared liburing 2.3 does not export all of its own header.
-$(eval $(call program,bulkhead-blk,$(BLK),-l:liburing.a -lcap))
+$(eval $(call program,bulkhead-blk,$(BLK),-l:liburing.a $(QCOW2_LIBS) -lcap))
 $(eval $(call program,bulkhead-console,$(CONSOLE),-lcap))
 $(eval $(call program,bulkhead-rng,$(RNG),-lcap))
 $(eval $(call program,bulkhead-serial,$(SERIAL),-lcap))

@@ -42,6 +42,13 @@ static void print_blk(const struct config_device *dev)
 	       dev->name, dev->image.path, yes_no(dev->read_only),
 	       life_cache_names[dev->cache],
 	       dev->nr_queues, yes_no(dev->discard));
+	if (dev->format != LIFE_BLK_RAW)
+		printf("blk %s: format %s\n", dev->name,
+		       config_format_name(dev->format));
+	for (unsigned int i = 0; i < dev->chain.nr; i++)
+		printf("blk %s: backing %s:%s\n", dev->name,
+		       dev->chain.backing[i].file.path,
+		       config_format_name(dev->chain.backing[i].format));
 	if (dev->record.path)
 		printf("blk %s: record %s\n", dev->name, dev->record.path);
 }

@@ -222,6 +222,15 @@ static int check_blk(struct config *cfg, struct config_device *dev, char *err)
 		return config_error(err,
 				    "%s: [blk %s] has both 'path' and 'socket'; choose one",
 				    dev->socket.origin, dev->name);
+	if (dev->chain.nr && dev->format != LIFE_BLK_QCOW2)
+		return config_error(err,
+				    "%s: [blk %s] has 'backing', which is for 'format = qcow2'",
+				    dev->chain.backing[0].file.origin,
+				    dev->name);
+	if (dev->record.path && dev->format != LIFE_BLK_RAW)
+		return config_error(err,
+				    "%s: [blk %s]: a record is of the disk of a raw image; take 'record' away or say 'format = raw'",
+				    dev->record.origin, dev->name);
 	if (!dev->nr_queues)
 		dev->nr_queues = cfg->nr_cpus < DEFAULT_MAX_QUEUES ?
 					 cfg->nr_cpus :
@@ -437,6 +446,7 @@ void config_free(struct config *cfg)
 
 		free(dev->origin);
 		free_path(&dev->image);
+		config_free_chain(&dev->chain);
 		free_path(&dev->socket);
 		free_path(&dev->record);
 		free_path(&dev->connect.to);

@@ -61,6 +61,19 @@ struct config_limit {
 	char *origin;		/* NULL: not given */
 };
 
+/* [blk] backing: what is behind an image, the nearest first. */
+#define CONFIG_MAX_BACKING	8
+
+struct config_backing {
+	struct config_path file;
+	int format;		/* enum life_blk_format */
+};
+
+struct config_chain {
+	struct config_backing backing[CONFIG_MAX_BACKING];
+	unsigned int nr;
+};
+
 struct config_device {
 	enum life_role role;
 	char name[LIFE_DEVICE_NAME_MAX];	/* "vda"; "serial", "rng" */
@@ -71,6 +84,8 @@ struct config_device {
 	struct config_path image;
 	struct config_path socket;	/* foreign back-end, instead of image */
 	struct config_path record;	/* of all that is written; path NULL: none */
+	int format;			/* enum life_blk_format */
+	struct config_chain chain;	/* of format qcow2 */
 	bool read_only;
 	bool discard;
 	int cache;			/* enum life_cache */
@@ -138,6 +153,9 @@ const char *config_limit_key(enum config_limit_kind kind);
 const char *config_limit_controller(enum config_limit_kind kind);
 const char *config_limit_file(enum config_limit_kind kind);
 bool config_has_limits(const struct config_limit limits[CONFIG_NR_LIMITS]);
+
+/* "raw", "qcow2"; of enum life_blk_format. */
+const char *config_format_name(int format);
 
 void config_free(struct config *cfg);
 

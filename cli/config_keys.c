@@ -47,6 +47,8 @@ static const struct config_key keys[] = {
 	{ CONFIG_KIND_BLK, "on_crash", config_parse_on_crash,
 	  DEV(on_crash) },
 	{ CONFIG_KIND_BLK, "path", config_parse_path, DEV(image) },
+	{ CONFIG_KIND_BLK, "format", config_parse_format, DEV(format) },
+	{ CONFIG_KIND_BLK, "backing", config_parse_chain, DEV(chain) },
 	{ CONFIG_KIND_BLK, "socket", config_parse_path, DEV(socket) },
 	{ CONFIG_KIND_BLK, "read_only", config_parse_bool, DEV(read_only) },
 	{ CONFIG_KIND_BLK, "cache", config_parse_cache, DEV(cache) },

@@ -128,6 +128,13 @@ const char *config_parse_io_max(const struct config_value_context *in,
 const char *config_parse_cgroup(const struct config_value_context *in,
 				void *dest);
 
+/* config_backing.c */
+const char *config_parse_format(const struct config_value_context *in,
+				void *dest);
+const char *config_parse_chain(const struct config_value_context *in,
+			       void *dest);
+void config_free_chain(struct config_chain *chain);
+
 /*
  * config_fault.c: one entry of [fault], once all devices are known.
  * Return: 0, or -EINVAL with the error written.

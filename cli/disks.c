@@ -72,6 +72,8 @@ int disk_may_change(const struct device *dev, char *why)
 		return not_now(dev, "while it is being moved", why);
 	if (dev->cfg->read_only)
 		return not_now(dev, "with read_only = yes", why);
+	if (dev->cfg->format != LIFE_BLK_RAW)
+		return not_now(dev, "with format = qcow2", why);
 	/* A record begins with its disk, and is of that disk. */
 	if (dev->cfg->record.path)
 		return not_now(dev, "with a record", why);

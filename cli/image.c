@@ -204,7 +204,7 @@ static int image_size(const struct config_device *cfg, int fd,
 		return fail(cfg, EINVAL,
 			    "the image is empty; make it as large as the disk is to be, as in 'truncate -s 4G IMAGE'",
 			    why);
-	if (*bytes % SECTOR_BYTES)
+	if (*bytes % SECTOR_BYTES && cfg->format == LIFE_BLK_RAW)
 		log_warn("%s: %s: %" PRIu64
 			 " bytes are no whole number of sectors; the guest does not see the last %" PRIu64,
 			 cfg->image.origin, cfg->image.path, *bytes,
@@ -230,6 +230,27 @@ static int check_image(const struct config_device *cfg, struct host_end *end,
 							 "writethrough");
 	end->block_device = S_ISBLK(st.st_mode);
 	return lock_image(cfg, end->fd, &st, why);
+}
+
+/* As an image of its own, which is only read. */
+int image_open_backing(const struct config_device *cfg, unsigned int n,
+		       struct host_end *end, char why[VM_WHY_MAX])
+{
+	const struct config_backing *backing = &cfg->chain.backing[n];
+	struct config_device layer = {
+		.image = backing->file, .format = backing->format,
+		.read_only = true, .cache = cfg->cache,
+	};
+	struct host_end its_end = { .fd = -1 };
+	int ret = image_open(&layer, &its_end, why);
+
+	/* O_DIRECT for all or for none: the device has one rule for them. */
+	if (!ret && its_end.direct != end->direct)
+		ret = fail(&layer, EINVAL,
+			   "its file system has O_DIRECT, or the image's has, but not both; say cache = writeback",
+			   why);
+	end->backing_fd[n] = its_end.fd;
+	return ret;
 }
 
 int image_open(const struct config_device *cfg, struct host_end *end,

@@ -23,6 +23,8 @@
 static void end_init(struct host_end *end)
 {
 	end->fd = end->out_fd = end->keep_fd = -1;
+	for (int i = 0; i < CONFIG_MAX_BACKING; i++)
+		end->backing_fd[i] = -1;
 	end->listen_fd = end->peer_fd = -1;
 	end->listener.fd = end->peer.fd = -1;
 }
@@ -146,6 +148,8 @@ static int open_disk(struct device *dev, char why[VM_WHY_MAX])
 {
 	int ret = image_open(dev->cfg, &dev->end, why);
 
+	for (unsigned int i = 0; !ret && i < dev->cfg->chain.nr; i++)
+		ret = image_open_backing(dev->cfg, i, &dev->end, why);
 	if (ret || !dev->cfg->record.path)
 		return ret;
 	return record_file_open(dev->cfg, &dev->end, why);
@@ -275,6 +279,8 @@ void resources_close(struct vm *vm)
 		close_fd(&dev->end.fd);
 		close_fd(&dev->end.out_fd);
 		close_fd(&dev->end.keep_fd);
+		for (int n = 0; n < CONFIG_MAX_BACKING; n++)
+			close_fd(&dev->end.backing_fd[n]);
 		close_fd(&dev->child.stats_fd);
 	}
 	close_fd(&vm->core.stats_fd);

@@ -28,6 +28,10 @@ void resources_close(struct vm *vm);
 int image_open(const struct config_device *cfg, struct host_end *end,
 	       char why[VM_WHY_MAX]);
 
+/* What is behind it, number n: only read, and locked against writers. */
+int image_open_backing(const struct config_device *cfg, unsigned int n,
+		       struct host_end *end, char why[VM_WHY_MAX]);
+
 /* record_file.c: [blk] record, after image_open(); the fd is end->out_fd. */
 int record_file_open(const struct config_device *cfg, struct host_end *end,
 		     char why[VM_WHY_MAX]);

@@ -97,6 +97,7 @@ struct host_end {
 	struct watch listener;
 	struct watch peer;
 	bool unlink_socket;
+	int backing_fd[CONFIG_MAX_BACKING];	/* what is behind the image */
 	uint64_t size_bytes;	/* image */
 	bool direct;		/* image opened with O_DIRECT */
 	bool block_device;

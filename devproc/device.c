@@ -94,6 +94,9 @@ static void map_faults(bool supervised)
 	fault_init(page == MAP_FAILED ? NULL : page, &device_stats->head);
 }
 
+/* Why has been said: nobody needs a second line. */
+static bool told;
+
 void device_fail(const char *fmt, ...)
 {
 	char text[LIFE_TEXT_MAX];
@@ -104,6 +107,7 @@ void device_fail(const char *fmt, ...)
 	va_end(args);
 	log_err("%s", text);
 	life_link_failed(text);
+	told = true;
 	loop_quit(1);
 }
 
@@ -120,8 +124,9 @@ void device_link_closed(void)
 /* A step before the loop failed. */
 static int failed(const char *step, int ret)
 {
-	device_fail("bulkhead-%s cannot %s: %s", device->role, step,
-		    strerror(-ret));
+	if (!told)
+		device_fail("bulkhead-%s cannot %s: %s", device->role, step,
+			    strerror(-ret));
 	return 1;
 }
 

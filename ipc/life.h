@@ -109,6 +109,11 @@ enum life_on_error {
 	LIFE_ERROR_HOLD,	/* the disk waits: LIFE_BLK_HELD */
 };
 
+enum life_blk_format {
+	LIFE_BLK_RAW = 0,
+	LIFE_BLK_QCOW2,
+};
+
 struct life_birth_blk {
 	uint64_t size_bytes;	/* of the image, as the supervisor saw it; 0: find out */
 	uint16_t nr_queues;	/* 1..LIFE_MAX_VCPUS */
@@ -123,7 +128,9 @@ struct life_birth_blk {
 	uint8_t on_read_error;	/* enum life_on_error */
 	uint8_t on_write_error;
 	uint8_t move;		/* 1 + n: being moved to extra file n; 0: is not */
-	uint8_t pad[4];
+	uint8_t format;		/* enum life_blk_format */
+	uint8_t nr_backing;	/* the first of nr_extra: what is behind the image */
+	uint16_t raw_backing;	/* bit n: backing file n is raw, not qcow2 */
 	struct throttle_settings throttle;
 };
 

@@ -51,10 +51,10 @@ struct blk_image {
 };
 
 /*
- * Started by hand: open path at RES_FD and lock it, as the supervisor would.
- * Logs why it failed.  Before confinement.
+ * Started by hand: open path at number (an fd of ipc/inherit.h) and lock it,
+ * as the supervisor would.  Logs why it failed.  Before confinement.
  */
-int image_acquire(const char *path, const struct life_birth_blk *birth);
+int image_acquire(const char *path, bool read_only, bool direct, int number);
 
 /* Find out what is at RES_FD.  Before confinement; does not look into it. */
 int image_measure(const struct life_birth_blk *birth,

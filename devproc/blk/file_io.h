@@ -76,6 +76,9 @@ void file_io_start(struct file_io *io);
  */
 int file_io_run(struct file_io *io);
 
+/* Of FILE_IMAGE, a regular file: its new size.  0 or -errno. */
+int file_io_truncate(unsigned int file, uint64_t bytes);
+
 /* For the engine: all that was started goes to the kernel. */
 void file_io_submit(void);
 /* Is there anything that file_io_submit() would have to do? */

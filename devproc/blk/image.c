@@ -48,24 +48,24 @@ static int lock(int fd, const char *path, bool read_only)
 	return -errno;
 }
 
-int image_acquire(const char *path, const struct life_birth_blk *birth)
+int image_acquire(const char *path, bool read_only, bool direct, int number)
 {
-	int flags = (birth->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC |
-		    (birth->direct ? O_DIRECT : 0);
+	int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC |
+		    (direct ? O_DIRECT : 0);
 	int fd = open(path, flags);
 	int ret;
 
 	if (fd < 0) {
 		ret = -errno;
 		log_perr(-ret, "image %s cannot be opened%s", path,
-			 ret == -EINVAL && birth->direct ?
+			 ret == -EINVAL && direct ?
 			 " with O_DIRECT; --cache=writeback does without" : "");
 		return ret;
 	}
-	ret = lock(fd, path, birth->read_only);
-	if (!ret && fd != RES_FD && dup3(fd, RES_FD, O_CLOEXEC) < 0)
+	ret = lock(fd, path, read_only);
+	if (!ret && fd != number && dup3(fd, number, O_CLOEXEC) < 0)
 		ret = -errno;
-	if (fd != RES_FD)
+	if (fd != number)
 		close(fd);
 	return ret;
 }
@@ -166,7 +166,10 @@ int image_measure(const struct life_birth_blk *birth, struct blk_image *image)
 	    image->physical_bytes < image->block_bytes ||
 	    image->physical_bytes > 1u << 20)
 		image->physical_bytes = image->block_bytes;
-	ret = find_capacity(image, bytes);
+	/* How large a disk another format holds, it says itself. */
+	image->bytes = bytes;
+	if (birth->format == LIFE_BLK_RAW)
+		ret = find_capacity(image, bytes);
 	if (ret)
 		return ret;
 	image->ignore_flush = birth->cache == LIFE_CACHE_UNSAFE;

@@ -14,6 +14,7 @@
 #include "devproc/blk/engine.h"
 #include "devproc/blk/hold.h"
 #include "devproc/blk/mirror.h"
+#include "devproc/blk/qcow2_format.h"
 #include "devproc/blk/record.h"
 #include "devproc/blk/steps.h"
 #include "devproc/blk/throttle.h"
@@ -96,6 +97,8 @@ static void blk_config_read(uint8_t *space)
 /* --- started by hand ------------------------------------------------------ */
 
 static const char *image_path;
+static const char *backing_path[LIFE_BLK_MAX_EXTRA];
+
 static int parse_queues(const char *value, uint16_t *queues)
 {
 	char *end;
@@ -121,6 +124,18 @@ static int parse_cache(const char *value, uint8_t *cache)
 	return -EINVAL;
 }
 
+/* Nearest to the image first. */
+static int note_backing(struct life_birth_blk *blk, const char *path, bool raw)
+{
+	if (!*path || blk->nr_backing == LIFE_BLK_MAX_EXTRA)
+		return -EINVAL;
+	if (raw)
+		blk->raw_backing |= (uint16_t)(1u << blk->nr_backing);
+	backing_path[blk->nr_backing++] = path;
+	blk->nr_extra = blk->nr_backing;
+	return 0;
+}
+
 static int blk_option(struct life_birth *birth, const char *name,
 		      const char *value)
 {
@@ -144,6 +159,13 @@ static int blk_option(struct life_birth *birth, const char *name,
 	}
 	if (!strcmp(name, "cache"))
 		return parse_cache(value, &blk->cache);
+	if (!strcmp(name, "format")) {
+		blk->format = !strcmp(value, "qcow2") ? LIFE_BLK_QCOW2 :
+							LIFE_BLK_RAW;
+		return blk->format || !strcmp(value, "raw") ? 0 : -EINVAL;
+	}
+	if (!strcmp(name, "backing-raw") || !strcmp(name, "backing-qcow2"))
+		return note_backing(blk, value, name[8] == 'r');
 	return -ENOENT;
 }
 
@@ -160,7 +182,10 @@ static int blk_acquire(struct life_birth *birth)
 	blk->discard = 1;
 	if (blk->nr_queues == 0)
 		blk->nr_queues = 1;
-	ret = image_acquire(image_path, blk);
+	ret = image_acquire(image_path, blk->read_only, blk->direct, RES_FD);
+	for (int i = 0; !ret && i < blk->nr_backing; i++)
+		ret = image_acquire(backing_path[i], true, blk->direct,
+				    EXTRA_FD + i);
 	/* Now, and not when the first front-end comes. */
 	return ret ? ret : image_measure(blk, &image);
 }
@@ -182,6 +207,10 @@ static int blk_open(const struct life_birth *birth)
 	if (!image.bytes)
 		ret = image_measure(blk, &image);
 	image.format = &format_raw;
+	if (!ret && blk->format == LIFE_BLK_QCOW2) {
+		image.format = &format_qcow2;
+		ret = qcow2_prepare(blk);
+	}
 	engine_init();
 	hold_init(blk);
 	mirror_init(blk, &image);
@@ -257,6 +286,9 @@ static const struct device_ops blk_ops = {
 	.help = "  --blk-file=IMAGE      a raw image or a block device; it is locked\n"
 		"  --read-only           for the guest, and for the host\n"
 		"  --num-queues=N        1 (default) to 32\n"
+		"  --format=FORMAT       raw (default) or qcow2; never found out by looking\n"
+		"  --backing-qcow2=FILE, --backing-raw=FILE\n"
+		"                        what is behind a qcow2 image, nearest first\n"
 		"  --cache=MODE          none (default), writeback, writethrough, directsync, unsafe:\n"
 		"                        as cache in bulkhead.conf(5)\n"
 		"  --serial=TEXT         up to 20 characters, the guest's /sys/block/vdX/serial\n",

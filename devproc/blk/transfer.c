@@ -147,6 +147,8 @@ static void next_extent(struct blk_request *req)
 {
 	bool flush = req->op == BLK_OP_FLUSH;
 
+	/* Who may have to wait for a format must not hold what others need. */
+	piece_end(req);
 	while (flush || req->left > 0) {
 		int ret = map(req);
 

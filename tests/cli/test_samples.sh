@@ -51,7 +51,8 @@ for sample in debian minimal; do
 	cp "$source/configs/$sample.conf" "$scratch/"
 	cp "$guest" "$scratch/vmlinuz"
 	echo initrd >"$scratch/initrd.img"
-	truncate -s 1M "$scratch/debian.img"
+	truncate -s 1M "$scratch/debian.img" "$scratch/overlay.qcow2" \
+		"$scratch/debian.qcow2" "$scratch/base.img"
 	timeout -k 5 20 "$bulkhead" run "$scratch/$sample.conf" \
 		--set "vm.name=$vm" --set vm.cmdline=off \
 		>"$scratch/out" 2>"$scratch/err" </dev/null &&

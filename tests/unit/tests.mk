@@ -15,6 +15,7 @@ $(eval $(call test,tests/unit/test_recovery,tests/unit/test_recovery.c devproc/v
 $(eval $(call test,tests/unit/test_blk_request,tests/unit/test_blk_request.c devproc/blk/request.c devproc/vring.c devproc/stats.c devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_throttle_parse,tests/unit/test_throttle_parse.c cli/throttle_parse.c cli/bytes.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_bucket,tests/unit/test_bucket.c devproc/blk/bucket.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_qcow2,tests/unit/test_qcow2.c tests/unit/qcow2_rig.c $(QCOW2) ipc/log.c ipc/fdmsg.c,$(QCOW2_LIBS) $(CHECK)))
 $(eval $(call test,tests/unit/test_uart,tests/unit/test_uart.c devproc/uart.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_chardev,tests/unit/test_chardev.c devproc/chardev.c ipc/fault_match.c ipc/fault.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_replay,tests/unit/test_replay.c cli/replay.c,$(CHECK)))

@@ -45,16 +45,21 @@ static void become(const struct child_spec *spec, int life, int link,
 	static const int number[] = { LIFE_FD, LINK_FD, STATS_FD, FAULT_FD,
 				      THROTTLE_FD, RES_FD, RES2_FD,
 				      EXTRA_FD };
+	int extra[LIFE_BLK_MAX_EXTRA];
 	const char *build = getenv("BULKHEAD_BUILD");
 	const char *argv[8] = { "bulkhead" };
 	char path[4096];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (unsigned int i = 0; i < spec->nr_extra; i++)
+		extra[i] = lift(spec->extra_fds[i]);
 	/* A confined process has no system calls for the leak checker. */
 	setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
 	close_range(LIFE_FD, HIGH_FD - 1, 0);
 	for (size_t i = 0; i < sizeof(number) / sizeof(*number); i++)
 		place(high[i], number[i]);
+	for (unsigned int i = 0; i < spec->nr_extra; i++)
+		place(extra[i], EXTRA_FD + (int)i);
 	close_range(HIGH_FD, ~0u, 0);
 	for (int i = 0; options && options[i] && i < 6; i++)
 		argv[1 + i] = options[i];
@@ -106,9 +111,11 @@ static void begin(struct child *child, const struct child_spec *spec,
 		close(spec->res_fd);
 	if (spec->res2_fd >= 0)
 		close(spec->res2_fd);
+	for (unsigned int i = 0; i < spec->nr_extra; i++)
+		close(spec->extra_fds[i]);
 }
 
-void child_start(struct child *child, const struct child_spec *spec)
+static void send_birth(struct child *child, const struct child_spec *spec)
 {
 	struct life_birth birth = {
 		.version = LIFE_VERSION,
@@ -117,14 +124,36 @@ void child_start(struct child *child, const struct child_spec *spec)
 		.device = "dut",
 		.u.chardev.backend = spec->backend,
 	};
-	struct life_msg msg;
 
 	if (spec->blk)
 		birth.u.blk = *spec->blk;
 	begin(child, spec, NULL);
 	ck_assert_int_eq(life_send(child->life, LIFE_BIRTH, &birth, NULL, 0,
 				   CHILD_TIMEOUT_MS), 0);
+}
+
+void child_start(struct child *child, const struct child_spec *spec)
+{
+	struct life_msg msg;
+
+	send_birth(child, spec);
 	child_expect(child, LIFE_READY, &msg);
+}
+
+bool child_try(struct child *child, const struct child_spec *spec,
+	       char why[LIFE_TEXT_MAX])
+{
+	struct life_msg msg;
+
+	send_birth(child, spec);
+	ck_assert_int_eq(life_recv(child->life, LIFE_SIDE_SUPERVISOR, &msg,
+				   CHILD_TIMEOUT_MS), 1);
+	if (msg.type == LIFE_READY)
+		return true;
+	ck_assert_int_eq(msg.type, LIFE_FAILED);
+	memcpy(why, msg.u.text.text, LIFE_TEXT_MAX);
+	ck_assert_int_eq(child_wait(child), 1);
+	return false;
 }
 
 void child_start_by_hand(struct child *child, const struct child_spec *spec,

@@ -7,6 +7,7 @@
 #ifndef TESTS_WIRE_CHILD_H
 #define TESTS_WIRE_CHILD_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "ipc/fault.h"
@@ -35,10 +36,16 @@ struct child_spec {
 	int res2_fd;
 	const struct child *group;	/* the throttle page is that one's; or NULL */
 	const int *extra_fd;	/* at EXTRA_FD, stays the caller's; NULL: none */
+	const int *extra_fds;	/* nr_extra of them, taken too */
+	unsigned int nr_extra;
 };
 
 /* Start it and wait for READY. */
 void child_start(struct child *child, const struct child_spec *spec);
+
+/* Start it; it may refuse (LIFE_FAILED), and then has ended.  Return: READY. */
+bool child_try(struct child *child, const struct child_spec *spec,
+	       char why[LIFE_TEXT_MAX]);
 
 /* Start it with a command line instead (NULL at its end), --fd=4 the link. */
 void child_start_by_hand(struct child *child, const struct child_spec *spec,
