@@ -72,6 +72,8 @@ void throttles_close(struct vm *vm)
 static void apply(struct device *dev, const struct throttle_settings *settings)
 {
 	dev->throttle = *settings;
+	/* A spare was born with what was before. */
+	spare_renew(dev);
 	if (dev->child.state != CHILD_BORN && dev->child.state != CHILD_READY)
 		return;		/* its birth will tell it */
 	if (life_send(dev->child.life_fd, LIFE_BLK_THROTTLE, settings, NULL, 0,
