@@ -198,7 +198,9 @@ static int blk_open(const struct life_birth *birth)
 	int ret = 0;
 
 	if (blk->nr_queues == 0 || blk->nr_queues > VHOST_MAX_QUEUES ||
-	    blk->nr_extra > LIFE_BLK_MAX_EXTRA || blk->cache >= LIFE_NR_CACHES)
+	    blk->nr_extra > LIFE_BLK_MAX_EXTRA || blk->cache >= LIFE_NR_CACHES ||
+	    blk->move > blk->nr_extra ||
+	    (blk->move && blk->format != LIFE_BLK_RAW))
 		return -EINVAL;
 	nr_queues = blk->nr_queues;
 	write_cache = blk->cache != LIFE_CACHE_WRITETHROUGH &&
