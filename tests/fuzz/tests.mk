@@ -28,6 +28,7 @@ $(eval $(call fuzz,config,$(CLI_CONFIG) ipc/life.c ipc/fdmsg.c $(FUZZ_LOG),-lini
 $(eval $(call fuzz,fault_rule,cli/fault_parse.c ipc/fault.c ipc/life.c ipc/fdmsg.c))
 $(eval $(call fuzz,control,$(sort $(CLI_SUPERVISOR) $(CLI_CONFIG) $(JAIL) $(IPC)),-linih -ljansson -lcap))
 $(eval $(call fuzz,policy,$(POLICYC_PARTS),-lseccomp))
+$(eval $(call fuzz,qcow2,tests/unit/qcow2_rig.c $(QCOW2) ipc/fdmsg.c $(FUZZ_LOG),$(QCOW2_LIBS)))
 
 fuzzers: $(FUZZERS)
 .PHONY: fuzzers
