@@ -102,10 +102,12 @@ static json_t *describe_processes(struct vm *vm)
 		json_array_append_new(list, dev->cfg->socket.path ?
 						    describe_foreign(dev) :
 						    describe_child(&dev->child));
-		if (child_alive(&dev->waiting))
-			json_array_append_new(list,
-					      describe_child(&dev->waiting));
 	}
+	/* At the end: whoever counts devices by their place goes on to do so. */
+	for (unsigned int i = 0; i < vm->nr_devices; i++)
+		if (child_alive(&vm->device[i].waiting))
+			json_array_append_new(list,
+				describe_child(&vm->device[i].waiting));
 	return list;
 }
 

@@ -18,7 +18,11 @@ const char *stats_kind_name(enum stats_kind kind)
 const char *stats_exit_name(enum stats_exit reason)
 {
 	static const char *const names[STATS_NR_EXITS] = {
-		"io", "mmio", "signal", "other",
+		[STATS_EXIT_IO] = "io",
+		[STATS_EXIT_MMIO] = "mmio",
+		[STATS_EXIT_MSR] = "msr",
+		[STATS_EXIT_SIGNAL] = "signal",
+		[STATS_EXIT_OTHER] = "other",
 	};
 
 	return names[reason];

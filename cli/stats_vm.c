@@ -79,7 +79,9 @@ static int take_status(struct stats_vm *vm, json_t *status,
 	vm->status = status;
 	vm->nr_processes = 0;
 	json_array_foreach(processes_of(status), i, process) {
-		if (i >= STATS_MAX_PROCESSES)
+		/* Spares come last, and have no page of their own. */
+		if (i >= STATS_MAX_PROCESSES ||
+		    !strcmp(text_of(process, "state"), "spare"))
 			break;
 		take_process(&vm->process[i], process);
 		vm->nr_processes++;

@@ -124,6 +124,9 @@ report "each device has a spare, soon after the guest's start"
 ! "$bulkhead" ps "$vm" --jail | grep -q NOT &&
 	[ "$("$bulkhead" ps --json "$vm" | jq '[.[].processes[] | select(.uid != 0) | .uid] | (unique | length) as $n | $n == length or $n == 1')" = true ]
 report "in a jail, with a uid of its own if the VM's processes have that"
+[ "$("$bulkhead" stats "$vm" | grep -c '^vda \[blk\]')" -eq 1 ] &&
+	! "$bulkhead" stats "$vm" | grep -q null
+report "statistics are the device's, and there once"
 for role in blk serial console rng; do
 	heir=$(spare_of "$role")
 	old=$(process "$role")
