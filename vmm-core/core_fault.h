@@ -32,8 +32,8 @@ void core_fault_init(struct stats_head *head);
 void core_fault_meet(struct core_fault_vcpu *vcpu);
 
 /*
- * This vCPU has left the guest and goes back: suffer what is due.  Without rules: three loads
- * and a branch.
+ * This vCPU has left the guest and goes back: suffer what is due.  Without
+ * rules: some loads, and two branches that are not taken.
  * Context: the vCPU's own thread, no lock held.
  */
 static inline void core_fault_look(struct core_fault_vcpu *vcpu)

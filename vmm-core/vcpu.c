@@ -196,8 +196,9 @@ static void *vcpu_main(void *opaque)
 		else
 			exit_failed(vcpu, errno);
 		/*
-		 * Last of all: a stop from here on is one that KVM_RUN sees,
-		 * so that birth_interrupt() brings every vCPU here.
+		 * Last of all: a stop from here on, but for some instructions,
+		 * is one that KVM_RUN sees, so that birth_interrupt() brings
+		 * every vCPU here.
 		 */
 		core_fault_look(&fault);
 	}
