@@ -204,6 +204,9 @@ void vm_interrupt(struct vm *vm)
 {
 	siginfo_t info;
 
+	/* It has ended: 0 would be ourselves, and all of our group. */
+	if (vm->pid == 0)
+		return;
 	must(kill(vm->pid, SIGSTOP), "SIGSTOP");
 	must(waitid(P_PID, (id_t)vm->pid, &info, WSTOPPED | WEXITED | WNOWAIT),
 	     "waitid");

@@ -88,7 +88,7 @@ int vm_wait_exit(struct vm *vm, int timeout_ms);
 
 /* Send a message without payload or fds. */
 void vm_send(struct vm *vm, enum life_type type);
-/* Stopped for an instant: the vCPUs leave the guest. */
+/* Stopped for an instant: the vCPUs leave the guest.  Nothing if it ended. */
 void vm_interrupt(struct vm *vm);
 /* COM1's interrupt, one edge. */
 void vm_serial_irq(struct vm *vm);

@@ -102,6 +102,30 @@ static void run_pause(void)
 	vm_end(vm);
 }
 
+/*
+ * The second vCPU counts while the first stands still.  Three times, as the
+ * second may come out once, when it is woken, and what is printed is later.
+ */
+static void run_pause_of_one(void)
+{
+	struct fault_rule rule = rule_for(1, FAULT_VCPU_PAUSE, 300);
+	struct vm_options options = {
+		.kernel = build_path("tests/guest/smp.guest"),
+		.cmdline = "pause", .nr_vcpus = 2,
+		.faults = &rule, .nr_faults = 1,
+	};
+	struct vm *vm;
+
+	rule.count = 3;
+	vm = vm_start(&options);
+	if (!tap_result(vm_wait_exit(vm, TIMEOUT_MS) == 0 &&
+			printed(vm, "woke=") == 1 &&
+			printed(vm, "counted=") > 1000,
+			"vcpu-pause: another vCPU goes on"))
+		vm_show(vm);
+	vm_end(vm);
+}
+
 /* As the supervisor does it: the page is written, the core interrupted. */
 static void run_spin(void)
 {
@@ -131,6 +155,7 @@ int main(void)
 	run_no_rules();
 	run_clock();
 	run_pause();
+	run_pause_of_one();
 	run_spin();
 	return tap_end();
 }

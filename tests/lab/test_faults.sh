@@ -20,7 +20,7 @@ fi
 # The lab's own kernel may die or stand still under emulation (125, 124), see
 # test_debian.sh.  Such a run is shown, and done again, once.
 for try in 1 2; do
-	"$here/lab" -q -c 1 -m 2048 -t 150 -- "$here/faults-in-lab" "$build" \
+	"$here/lab" -q -c 1 -m 2048 -t 300 -- "$here/faults-in-lab" "$build" \
 		"$LAB_CACHE/cloud/vmlinuz" "$work/initrd" >"$work/tap" 2>&1
 	status=$?
 	case $status.$try in 125.1 | 124.1) ;; *) break ;; esac
