@@ -41,7 +41,9 @@ struct stats_disk {
 	uint64_t waiting;	/* of those, now */
 	uint64_t held;		/* requests that wait for a resume, now */
 	uint64_t moved_bytes;	/* of a move: copied so far */
-	uint64_t pad[3];
+	uint64_t polls;		/* waits for the disk that were spent awake */
+	uint64_t polls_in_vain;	/* of those, nothing came in time */
+	uint64_t pad[1];
 };
 
 /* What both begin with; the writer fills it before its last narrowing. */

@@ -15,6 +15,7 @@
 
 #include <linux/virtio_blk.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "devproc/blk/faults.h"
 #include "devproc/blk/file_io.h"
@@ -34,6 +35,19 @@
 #define LINGER_SELDOM	64	/* once in so many chances */
 
 /*
+ * A process that sleeps is woken some microseconds after its disk is done,
+ * often as many as the disk took.  With little in flight those are all
+ * there is to do, so it looks for a while instead, as long as that is of use:
+ * after POLL_MISSES times in vain only seldom.  An idle guest has nothing in
+ * flight, and nobody polls for it.
+ */
+#define POLL_FEW	8	/* operations in flight */
+#define POLL_NS		100000u
+#define POLL_LOOKS	32	/* between two looks at the clock */
+#define POLL_MISSES	4
+#define POLL_SELDOM	64
+
+/*
  * Last freed, first taken: what is warm in the cache stays so.  Those that
  * no load has needed so far have never been touched and take no memory.
  */
@@ -43,11 +57,13 @@ static struct blk_request *free_requests;
 static unsigned int nr_touched;
 
 static struct vring *vrings[STATS_MAX_QUEUES];
+static uint32_t running;	/* queues that may have requests */
 static uint32_t pushed;		/* queues with something to publish */
 static uint32_t starved;	/* queues left with requests in the ring */
 static uint32_t awake;		/* queues to be rearmed before we sleep */
 static unsigned int in_flight;	/* requests begun and not completed */
 static unsigned int linger_misses;	/* in a row */
+static unsigned int poll_misses;
 
 _Static_assert(STATS_MAX_QUEUES <= 32, "these masks have a bit per queue");
 
@@ -114,6 +130,7 @@ static void take_all(unsigned int index)
 {
 	struct vring *vring = vrings[index];
 
+	awake |= 1u << index;
 	for (unsigned int i = 0; i < TAKE_MAX; i++) {
 		struct blk_request *req = take_request();
 
@@ -128,13 +145,14 @@ static void take_all(unsigned int index)
 			return;
 		}
 		begin(req, index, vring);
+		file_io_push();
 	}
 }
 
 void engine_kick(unsigned int index, struct vring *vring)
 {
 	vrings[index] = vring;
-	awake |= 1u << index;
+	running |= 1u << index;
 	starved &= ~(1u << index);
 	take_all(index);
 }
@@ -144,6 +162,7 @@ void engine_queue_stop(unsigned int index, struct vring *vring)
 	(void)vring;
 	steps_release(index);
 	/* What is in flight completes by itself. */
+	running &= ~(1u << index);
 	starved &= ~(1u << index);
 	awake &= ~(1u << index);
 }
@@ -160,12 +179,12 @@ static void kick_starved(void)
 	}
 }
 
-/* Of the queues that are awake.  Starved ones have to wait. */
-static uint32_t queues_with_work(void)
+/* Which of these queues have requests?  Starved ones have to wait. */
+static uint32_t queues_with_work(uint32_t queues)
 {
 	uint32_t found = 0;
 
-	for (uint32_t todo = awake & ~starved; todo; todo &= todo - 1) {
+	for (uint32_t todo = queues & ~starved; todo; todo &= todo - 1) {
 		unsigned int index = (unsigned int)__builtin_ctz(todo);
 
 		if (vring_has_work(vrings[index]))
@@ -185,10 +204,59 @@ static uint32_t linger(void)
 		return 0;
 	for (unsigned int i = 0; i < LINGER_LOOKS && !found; i++) {
 		__builtin_ia32_pause();
-		found = queues_with_work();
+		found = queues_with_work(awake);
 	}
 	linger_misses = found ? 0 : linger_misses + 1;
 	return found;
+}
+
+/*
+ * Is there something to do?  Looks POLL_LOOKS times, at queues that have been
+ * rearmed too: nobody looks at their kicks meanwhile.
+ */
+static bool look(uint32_t *found)
+{
+	for (unsigned int i = 0; i < POLL_LOOKS; i++) {
+		if (file_io_ready())
+			return true;
+		*found = queues_with_work(running);
+		if (*found)
+			return true;
+		__builtin_ia32_pause();
+	}
+	return false;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/*
+ * Wait, awake, for what is in flight, or for more of it.  Return: false, in
+ * vain, or it was not tried; found: queues with work.
+ */
+static bool poll_some(uint32_t *found)
+{
+	static unsigned int chances;
+	unsigned int nr = file_io_outstanding();
+	uint64_t end_ns;
+	bool any;
+
+	if (nr == 0 || nr > POLL_FEW ||
+	    (poll_misses >= POLL_MISSES && ++chances % POLL_SELDOM))
+		return false;
+	end_ns = now_ns() + POLL_NS;
+	do
+		any = look(found);
+	while (!any && now_ns() < end_ns);
+	poll_misses = any ? 0 : poll_misses + 1;
+	stats_add(&device_stats->disk.polls, 1);
+	stats_add(&device_stats->disk.polls_in_vain, !any);
+	return any;
 }
 
 /* From now on the guests kick.  Return: those that have not waited for it. */
@@ -223,11 +291,15 @@ static bool pass(void)
 		piece_retry();
 		kick_starved();
 	}
-	todo = queues_with_work();
+	todo = queues_with_work(awake);
 	if (!todo && completed)
 		todo = linger();
-	if (!todo && !file_io_pending() && !pushed)
-		todo = rearm_all();
+	if (!todo && !file_io_pending() && !pushed) {
+		if (poll_some(&todo) && !todo)
+			return true;
+		if (!todo)
+			todo = rearm_all();
+	}
 	for (; todo; todo &= todo - 1)
 		take_all((unsigned int)__builtin_ctz(todo));
 	return file_io_pending() || steps_have_more() || pushed ||

@@ -3,8 +3,8 @@
  * Operations on files through the io_uring at RING_FD, see file_io.h.
  * bulkhead-blk, D4.
  *
- * Operations gather in the submission queue and go to the kernel together.
- * When that is full they go at once; what finds no room even then waits, and
+ * Operations gather in the submission queue and go to the kernel together,
+ * in portions.  When that is full they go at once; what finds no room even then waits, and
  * goes on as soon as something has completed.
  */
 #include "devproc/blk/file_io.h"
@@ -20,10 +20,22 @@
 #include "devproc/loop.h"
 #include "ipc/inherit.h"
 
-#define SQ_ENTRIES	256	/* submitted in one go */
+#define SQ_ENTRIES	256	/* submitted in one go at most */
 #define REAP_BATCH	64	/* completions looked at in one go */
 
+/*
+ * A disk that waits for the end of our batch, and a process that waits for the
+ * end of the disk's, take turns, and both stand still half of the time.  So a
+ * batch goes to the disk in portions, and at once to one with little to do.
+ * What the page cache has is done in the system call itself.
+ */
+#define PORTION_DIRECT	4
+#define PORTION_CACHED	32
+#define LITTLE		4	/* operations */
+
 static struct io_uring ring;
+static unsigned int portion = PORTION_CACHED;
+static unsigned int outstanding;	/* in the ring, or given to it */
 
 /* Found no room in the submission queue; oldest first. */
 static struct {
@@ -90,6 +102,7 @@ static bool try_start(struct file_io *io)
 	prepare(sqe, io);
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	io_uring_sqe_set_data(sqe, io);
+	outstanding++;
 	return true;
 }
 
@@ -123,6 +136,29 @@ void file_io_submit(void)
 		io_uring_submit(&ring);
 }
 
+void file_io_push(void)
+{
+	unsigned int ready = io_uring_sq_ready(&ring);
+	unsigned int most = portion;
+
+	if (portion == PORTION_DIRECT && outstanding - ready < LITTLE)
+		most = 1;
+	if (ready >= most)
+		io_uring_submit(&ring);
+}
+
+unsigned int file_io_outstanding(void)
+{
+	return outstanding;
+}
+
+bool file_io_ready(void)
+{
+	/* Completions, or news that turn into some in the kernel. */
+	return io_uring_cq_ready(&ring) ||
+	       IO_URING_READ_ONCE(*ring.sq.kflags) & IORING_SQ_TASKRUN;
+}
+
 bool file_io_pending(void)
 {
 	return io_uring_sq_ready(&ring) > 0;
@@ -144,6 +180,7 @@ static bool reap_batch(void)
 	for (unsigned int i = 0; i < nr; i++)
 		end(io_uring_cqe_get_data(cqes[i]), cqes[i]->res);
 	io_uring_cq_advance(&ring, nr);
+	outstanding -= nr;
 	return nr > 0;
 }
 
@@ -233,10 +270,12 @@ int file_io_watch(void)
 	return loop_add(&source, RING_FD, EPOLLIN | EPOLLET);
 }
 
-int file_io_open(bool recorded, unsigned int nr_extra)
+int file_io_open(bool direct, bool recorded, unsigned int nr_extra)
 {
 	int files[FILE_MAX];
 
+	if (direct)
+		portion = PORTION_DIRECT;
 	for (unsigned int i = 0; i < FILE_MAX; i++)
 		files[i] = -1;
 	files[FILE_IMAGE] = RES_FD;

@@ -57,8 +57,11 @@ struct file_io {
 	uint8_t op;		/* enum file_op */
 };
 
-/* Make the ring; before confinement.  0, or -errno, which is logged. */
-int file_io_open(bool recorded, unsigned int nr_extra);
+/*
+ * Make the ring; before confinement.  direct: the image goes past the page
+ * cache.  0, or -errno, which is logged.
+ */
+int file_io_open(bool direct, bool recorded, unsigned int nr_extra);
 /* Completions wake the loop; after confinement.  0 or -errno. */
 int file_io_watch(void);
 
@@ -81,6 +84,12 @@ int file_io_truncate(unsigned int file, uint64_t bytes);
 
 /* For the engine: all that was started goes to the kernel. */
 void file_io_submit(void);
+/* Between two requests of a batch: the same, if the disk should have it now. */
+void file_io_push(void);
+/* Operations that have not ended, as far as they found room. */
+unsigned int file_io_outstanding(void);
+/* Has anything ended?  Two loads; for polling. */
+bool file_io_ready(void);
 /* Is there anything that file_io_submit() would have to do? */
 bool file_io_pending(void);
 /* Call done() of all that has ended.  Return: whether there was any. */

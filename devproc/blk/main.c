@@ -218,7 +218,7 @@ static int blk_open(const struct life_birth *birth)
 	mirror_init(blk, &image);
 	steps_init(&image);
 	if (!ret)
-		ret = file_io_open(blk->record, blk->nr_extra);
+		ret = file_io_open(blk->direct, blk->record, blk->nr_extra);
 	if (!ret && blk->record)
 		ret = record_open(&image);
 	if (!ret)
