@@ -78,7 +78,7 @@ pss_kib() {
 
 # bare_metal_config MEMORY: what the parts that need no kernel run
 bare_metal_config() {
-	truncate -s 64M "$work/disk.img"
+	truncate -s 64M "$work/disk.img" "$work/qemu.img"
 	cp "$build/tests/perf/first_byte.guest" "$work/guest"
 	cat >"$work/vm.conf" <<-CONF
 		[vm]
@@ -98,6 +98,8 @@ bare_metal_config() {
 }
 
 # qemu_flags MACHINE CPU DISK MIB: a QEMU with the same four devices, in qemu.
+# The image is its own, and not locked: a QEMU's io_uring lets go of the lock
+# only some time after its end, and the next run would find it.
 # Guest RAM is what QEMU takes by default; with qemu_ram_memfd after it, a
 # mapping that pss_kib knows (and that starts slower).
 qemu_flags() {
@@ -108,7 +110,7 @@ qemu_flags() {
 	qemu=(qemu-system-x86_64 -M "$1" -accel kvm -cpu "$2" -smp 1
 		-nodefaults -no-user-config -display none -serial stdio
 		-m "$4"
-		-drive "if=none,id=d,file=$3,format=raw,cache=none,aio=io_uring"
+		-drive "if=none,id=d,file=$3,format=raw,cache=none,aio=io_uring,file.locking=off"
 		-device "virtio-blk-$bus,drive=d"
 		-chardev null,id=n -device "virtio-serial-$bus"
 		-device virtconsole,chardev=n -device "virtio-rng-$bus")

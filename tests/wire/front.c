@@ -606,6 +606,13 @@ bool front_called(struct front_queue *queue)
 	return eventfd_fired(queue->call_fd);
 }
 
+uint64_t front_count_calls(struct front_queue *queue)
+{
+	uint64_t count = 0;
+
+	return read(queue->call_fd, &count, sizeof(count)) < 0 ? 0 : count;
+}
+
 bool front_erred(struct front_queue *queue)
 {
 	return eventfd_fired(queue->err_fd);

@@ -163,6 +163,8 @@ bool front_take_wait(struct front_queue *queue, void **cookie,
 
 /* Has the call (error) eventfd been written since it was last asked? */
 bool front_called(struct front_queue *queue);
+/* How many since it was last asked. */
+uint64_t front_count_calls(struct front_queue *queue);
 bool front_erred(struct front_queue *queue);
 
 _Noreturn void front_bail(const char *fmt, ...)
