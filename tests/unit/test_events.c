@@ -18,7 +18,7 @@
 static struct config config = { .name = (char[]){ "debian" } };
 static struct vm vm;
 static int child_end;
-static unsigned int kills, ends, interrupts, held;
+static unsigned int kills, ends, interrupts, held, moved;
 static int end_status;
 
 void child_kill(struct child *child) { child->state = CHILD_STOPPING; kills++; }
@@ -37,6 +37,7 @@ void move_is_through(struct device *dev, const struct life_blk_moved *m)
 {
 	(void)dev;
 	(void)m;
+	moved++;
 }
 
 void disk_is_held(struct device *dev, const struct life_blk_held *e)
@@ -77,7 +78,7 @@ static void set_up(void)
 	};
 	vm.core.life = (struct watch){ -1, events_take, &vm.core };
 	child_end = pair[1];
-	kills = ends = interrupts = held = 0;
+	kills = ends = interrupts = held = moved = 0;
 	vm.core.role = LIFE_ROLE_CORE;
 }
 
@@ -159,6 +160,23 @@ START_TEST(only_a_disk_is_held)
 }
 END_TEST
 
+START_TEST(only_a_disk_is_moved)
+{
+	const struct life_blk_moved event = { .err = 0 };
+
+	ck_assert_int_eq(life_send(child_end, LIFE_BLK_MOVED, &event, NULL, 0,
+				   100), 0);
+	events_take(&vm.core.life, 0);
+	ck_assert_uint_eq(kills, 1);
+	ck_assert_uint_eq(moved, 0);
+	vm.core.role = LIFE_ROLE_BLK;
+	ck_assert_int_eq(life_send(child_end, LIFE_BLK_MOVED, &event, NULL, 0,
+				   100), 0);
+	events_take(&vm.core.life, 0);
+	ck_assert_uint_eq(moved, 1);
+}
+END_TEST
+
 START_TEST(a_disk_that_floods_is_killed)
 {
 	vm.core.role = LIFE_ROLE_BLK;
@@ -193,6 +211,7 @@ int main(void)
 			    (int)(sizeof(kinds) / sizeof(kinds[0])));
 	tcase_add_test(tcase, a_guest_that_is_driven_wrong_is_not);
 	tcase_add_test(tcase, only_a_disk_is_held);
+	tcase_add_test(tcase, only_a_disk_is_moved);
 	tcase_add_test(tcase, a_disk_that_floods_is_killed);
 	tcase_add_test(tcase, a_clock_that_jumps_brings_all_vcpus_out);
 	suite_add_tcase(suite, tcase);

@@ -301,6 +301,42 @@ START_TEST(a_reset_ends_what_is_held)
 }
 END_TEST
 
+/* Orders for disks are not for others, who say so and go on. */
+START_TEST(other_devices_take_no_orders_for_disks)
+{
+	const struct throttle_settings settings = { .burst_s = 1 };
+	const struct child_spec spec = {
+		.role = "rng", .life_role = LIFE_ROLE_RNG,
+		.link_type = SOCK_STREAM, .res_fd = -1, .res2_fd = -1,
+	};
+
+	child_start(&child, &spec);
+	resume();
+	ck_assert_int_eq(life_send(child.life, LIFE_BLK_THROTTLE, &settings,
+				   NULL, 0, CHILD_TIMEOUT_MS), 0);
+	child_synchronise(&child);
+	child_stop(&child);
+}
+END_TEST
+
+/* One whose form is wrong ends the process: the supervisor is no supervisor. */
+START_TEST(a_malformed_order_ends_the_process)
+{
+	static const enum life_type types[] = {
+		LIFE_BLK_RESUME, LIFE_BLK_THROTTLE, LIFE_BLK_HELD,
+	};
+	struct {
+		struct life_hdr hdr;
+		uint8_t payload[4];
+	} wrong = { .hdr = { .type = types[_i], .size = 4 } };
+
+	start(LIFE_ERROR_HOLD, LIFE_ERROR_HOLD);
+	ck_assert_int_eq(send(child.life, &wrong, sizeof(wrong), 0),
+			 sizeof(wrong));
+	ck_assert_int_eq(child_wait(&child), 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("hold");
@@ -320,6 +356,8 @@ int main(void)
 	tcase_add_test(tc, a_resume_without_need_is_harmless);
 	tcase_add_loop_test(tc, what_is_held_outlives_the_process, 0, 2);
 	tcase_add_test(tc, a_reset_ends_what_is_held);
+	tcase_add_test(tc, other_devices_take_no_orders_for_disks);
+	tcase_add_loop_test(tc, a_malformed_order_ends_the_process, 0, 3);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
