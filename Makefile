@@ -70,7 +70,7 @@ CORE := vmm-core/main.c vmm-core/report.c \
 	vmm-core/vhost_front.c vmm-core/vhost_front_replay.c \
 	ipc/vhost_user.c ipc/regchan.c ipc/fault_match.c ipc/fault.c gen/policy_core.c $(IPC) $(CONFINE)
 
-DEVICE := devproc/device.c devproc/stats.c devproc/standalone.c devproc/life_link.c \
+DEVICE := devproc/device.c devproc/stats.c devproc/walk.c devproc/standalone.c devproc/life_link.c \
 	devproc/loop.c ipc/fault_match.c ipc/fault.c $(IPC) $(CONFINE)
 VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vhost_fault.c devproc/vring.c \
 	devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c \
@@ -108,9 +108,9 @@ CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c c
 	cli/control_disk.c cli/throttles.c cli/disks.c cli/move.c
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
 	cli/doctor_jail.c cli/doctor_host.c cli/doctor_walls.c
-CLI_SUPERVISOR += cli/control_stats.c cli/event_log.c
+CLI_SUPERVISOR += cli/control_stats.c cli/event_log.c cli/control_walk.c
 CLI_STATS := cli/stats_vm.c cli/stats_page.c cli/figures.c \
-	cli/cmd_stats.c cli/stats_text.c cli/stats_json.c cli/stats_metrics.c cli/cmd_events.c \
+	cli/cmd_stats.c cli/stats_text.c cli/stats_json.c cli/stats_metrics.c cli/cmd_events.c cli/cmd_walk.c \
 	cli/cmd_top.c cli/top_rows.c cli/top_print.c cli/top_screen.c
 CLI := cli/main.c cli/cmd_config_args.c cli/cmd_run.c cli/cmd_check.c \
 	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/cmd_device.c cli/cmd_disk.c cli/cmd_fault.c cli/cmd_replay.c cli/replay.c \

@@ -194,6 +194,7 @@ static const struct {
 	{ "fault", control_fault },
 	{ "stats-page", control_stats_page },
 	{ "events", control_events },
+	{ "walk", control_walk },
 	{ "stop", command_stop },
 	{ "kill", command_kill },
 	{ "restart-device", command_restart_device },

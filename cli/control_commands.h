@@ -27,6 +27,8 @@ json_t *control_move(struct vm *vm, const json_t *request, bool *waits);
 json_t *control_stats_page(struct vm *vm, const json_t *request, bool *waits);
 json_t *control_events(struct vm *vm, const json_t *request, bool *waits);
 void control_refresh_stats(struct vm *vm);
+/* control_walk.c: "walk". */
+json_t *control_walk(struct vm *vm, const json_t *request, bool *waits);
 
 /* {"ok": true} */
 json_t *control_ok(void);

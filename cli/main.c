@@ -13,7 +13,7 @@
 #include "cli/title.h"
 
 static const struct command *const commands[] = {
-	&cmd_run, &cmd_ps, &cmd_stats, &cmd_top, &cmd_events, &cmd_stop, &cmd_kill,
+	&cmd_run, &cmd_ps, &cmd_stats, &cmd_top, &cmd_events, &cmd_walk, &cmd_stop, &cmd_kill,
 	&cmd_device, &cmd_fault, &cmd_replay, &cmd_check, &cmd_doctor,
 };
 

@@ -185,6 +185,15 @@ bool stats_next_walk(const struct stats_map *map, uint64_t after,
 	return true;
 }
 
+uint64_t stats_last_walk(const struct stats_map *map)
+{
+	const struct stats_page *page = map->page;
+
+	if (!page || !head_is(&page->head, false, sizeof(*page)))
+		return 0;
+	return load(&page->walk_serial);
+}
+
 /* --- latencies --------------------------------------------------------------- */
 
 void stats_latency_since(const struct stats_latency *now,

@@ -73,6 +73,9 @@ uint64_t stats_light(const struct stats_core_copy *copy,
 bool stats_next_walk(const struct stats_map *map, uint64_t after,
 		     struct stats_walk *walk);
 
+/* The serial of the last of them; 0: there was none. */
+uint64_t stats_last_walk(const struct stats_map *map);
+
 /* What came between two copies; never negative. */
 void stats_latency_since(const struct stats_latency *now,
 			 const struct stats_latency *then,

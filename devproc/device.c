@@ -16,6 +16,7 @@
 #include "devproc/life_link.h"
 #include "devproc/loop.h"
 #include "devproc/standalone.h"
+#include "devproc/walk.h"
 #include "ipc/fault_match.h"
 #include "jail/confine.h"
 
@@ -92,6 +93,7 @@ static void map_faults(bool supervised)
 		close(FAULT_FD);
 	}
 	fault_init(page == MAP_FAILED ? NULL : page, &device_stats->head);
+	walk_init(page == MAP_FAILED ? NULL : &page->walk_goal, device_stats);
 }
 
 /* Why has been said: nobody needs a second line. */

@@ -14,6 +14,7 @@
 #include "devproc/loop.h"
 #include "devproc/virtio_bits.h"
 #include "devproc/vring_priv.h"
+#include "devproc/walk.h"
 
 enum queue_state { QUEUE_IDLE, QUEUE_RUNNING, QUEUE_DRAINING };
 
@@ -52,6 +53,9 @@ static void on_kick(struct loop_source *source, uint32_t events)
 	}
 	stats_add(&queue->vring.stats->kicks, 1);
 	queue->vring.kicked = true;
+	walk_look();
+	if (walk_is_on())
+		walk_woken(&queue->vring);
 	if (queue->vring.running)
 		ops->queue_kick(source->index, &queue->vring);
 }

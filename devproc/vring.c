@@ -15,6 +15,7 @@
 #include "devproc/guest_mem.h"
 #include "devproc/stats.h"
 #include "devproc/vring_priv.h"
+#include "devproc/walk.h"
 
 /* Lines per second that a guest can make this process write. */
 #define BREAK_LOG_BURST	2
@@ -310,8 +311,11 @@ static int next_head(struct vring *vring, uint16_t *head,
 	}
 	if (vring->seen_avail == vring->last_avail) {
 		vring->seen_avail = read_avail_idx(vring);
-		if (vring->seen_avail == vring->last_avail)
+		if (vring->seen_avail == vring->last_avail) {
+			if (walk_is_on())
+				walk_idle(vring);
 			return 0;
+		}
 		count_find(vring);
 	}
 	if ((uint16_t)(vring->seen_avail - vring->last_avail) > vring->size) {
@@ -367,6 +371,8 @@ int vring_pop(struct vring *vring, struct vring_chain *chain)
 	stats_add(&vring->stats->in_flight, 1);
 	vring->taken_ns[chain->head] = stats_batch_now();
 	vring->kind[chain->head] = chain->in_bytes ? STATS_READ : STATS_WRITE;
+	if (walk_is_on())
+		walk_taken(vring, chain->head);
 	return 1;
 }
 
@@ -416,6 +422,8 @@ void vring_push(struct vring *vring, uint16_t head, uint32_t written_bytes)
 	vring->in_flight--;
 	stats_add(&vring->stats->in_flight, -1ull);
 	stats_add(&vring->stats->requests, 1);
+	if (walk_is_on())
+		walk_pushed(vring, head);
 }
 
 void vring_set_kind(struct vring *vring, uint16_t head, enum stats_kind kind)
@@ -491,6 +499,8 @@ void vring_publish(struct vring *vring)
 	__atomic_store_n(&vring->used->idx, vring->next_used,
 			 __ATOMIC_RELEASE);
 	vring->shown_used = vring->next_used;
+	if (walk_is_on())
+		walk_visible(vring);
 	inflight_published(&vring->inflight, vring->batch, vring->nr_batch,
 			   vring->shown_used);
 	vring->nr_batch = 0;
@@ -501,6 +511,8 @@ void vring_publish(struct vring *vring)
 		vring_call(vring);
 	/* Behind the interrupt: the guest need not wait for it. */
 	count_batch(vring, nr);
+	if (walk_is_on())
+		walk_called(vring, call);
 }
 
 /* --- when to be kicked ---------------------------------------------------- */

@@ -92,6 +92,8 @@ struct fault_page {
 	uint32_t generation;
 	uint32_t nr_rules;
 	struct fault_rule rule[FAULT_MAX_RULES];
+	/* No fault: follow requests until walk_serial (ipc/pages.h) is this. */
+	uint64_t walk_goal;
 };
 
 _Static_assert(sizeof(struct fault_page) <= FAULT_PAGE_BYTES, "fault_page");

@@ -153,6 +153,7 @@ struct stats_page {
 	struct stats_head head;
 	uint32_t nr_queues;
 	uint32_t pad;
+	uint64_t walk_serial;	/* of the last in walk[] */
 	uint64_t register_reads;	/* heavy exits answered (register channel) */
 	uint64_t register_writes;
 	struct stats_disk disk;

@@ -22,6 +22,7 @@
 #include "devproc/blk/piece.h"
 #include "devproc/blk/steps.h"
 #include "devproc/device.h"
+#include "devproc/walk.h"
 
 #define TAKE_MAX	256	/* of one queue, before others are looked at */
 #define MAX_PASSES	32	/* of a round, before other fds are looked at */
@@ -280,8 +281,11 @@ static bool pass(void)
 	bool completed;
 	uint32_t todo;
 
+	walk_look();
 	steps_due();
 	file_io_submit();
+	if (walk_is_on())
+		walk_issued();
 	/* Submitting may have taken long. */
 	stats_batch_end();
 	faults_submitted();

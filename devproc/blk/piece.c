@@ -17,6 +17,7 @@
 #include "devproc/blk/bounce.h"
 #include "devproc/blk/faults.h"
 #include "devproc/blk/transfer.h"
+#include "devproc/walk.h"
 
 static const struct blk_image *image;
 
@@ -255,6 +256,8 @@ static bool try_start(struct blk_request *req)
 		start_bounced(req);
 	else
 		start_data(req);
+	if (walk_is_on())
+		walk_queued(req->vring, req->chain.head);
 	if (req->faults)
 		faults_issued(req);
 	return true;

@@ -34,6 +34,7 @@
 #include "devproc/blk/throttle.h"
 #include "devproc/blk/transfer.h"
 #include "devproc/device.h"
+#include "devproc/walk.h"
 #include "devproc/vhost_device.h"
 #include "ipc/fault_match.h"
 
@@ -123,6 +124,8 @@ static void report(const struct blk_request *req, int err)
 
 void steps_transferred(struct blk_request *req, int err)
 {
+	if (walk_is_on())
+		walk_done(req->vring, req->chain.head);
 	if (err) {
 		report(req, err);
 		if (hold_take(req, err, HOLD_TRANSFER))

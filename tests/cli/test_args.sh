@@ -8,7 +8,7 @@
 report "--help lists the commands"
 "$bulkhead" --version | grep -qx 'bulkhead [0-9.]*'
 report "--version"
-for command in run ps stats top events stop kill fault replay check doctor; do
+for command in run ps stats top events walk stop kill fault replay check doctor; do
 	"$bulkhead" "$command" --help | grep -q "^Usage: bulkhead $command"
 	report "$command --help"
 	"$bulkhead" "$command" --version | grep -qx 'bulkhead [0-9.]*'
@@ -47,6 +47,8 @@ refused "top with an interval that is none" top --interval soon
 refused "top with an interval too long" top --interval 5
 refused "top sorted by what it has not" top --sort z
 refused "events without a name" events
+refused "walk without a disk" walk x
+refused "walk of none" walk x vda --count 0
 refused "doctor with an unknown check" doctor weather
 
 "$bulkhead" ps >"$scratch/out" && [ "$(wc -l <"$scratch/out")" -eq 1 ]

@@ -97,6 +97,19 @@ report "top: keys sort, q ends it, the terminal is as before"
 screen '\003' && grep -aq 'status 130' "$scratch/out"
 report "top: Ctrl-C ends it, the terminal is as before"
 
+# --- walk ----------------------------------------------------------------------
+
+"$bulkhead" walk "$vm" vda --count 20 >"$scratch/out" && [ "$(wc -L <"$scratch/out")" -le 80 ] &&
+	[ "$(grep -cE "^[1-6] .* \|[ ?=>]{34}\| " "$scratch/out")" -eq 6 ] &&
+	grep -Eq "^2 .* 20/20 " "$scratch/out" && grep -Eq "^4 host I/O is done +20/20 +[0-9]" "$scratch/out"
+report "walk: six steps as a picture, and their averages"
+"$bulkhead" walk "$vm" vda --count 5 --json >"$scratch/out" &&
+	[ "$(jq -s "length == 5 and all(.done_ns > 0 and .used_ns > 0)" "$scratch/out")" = true ]
+report "walk --json"
+"$bulkhead" walk "$vm" serial 2>"$scratch/err"
+[ $? -eq 1 ] && says "only requests of a disk of ours can be followed"
+report "walk: a serial port has no such steps"
+
 # --- a death, and events -----------------------------------------------------------
 
 before=$(json "$vda | .queues[0].requests")
@@ -127,8 +140,9 @@ wait "$follower" && [ "$(jq -s '.[-1].event' "$scratch/events")" = '"over"' ] &&
 report "events --follow: live, until the VM is over"
 ended 7 && nothing_left
 report "the VM is unharmed, and gone"
-for command in stats top events; do
-	"$bulkhead" "$command" "$vm" 2>"$scratch/err" >"$scratch/out" </dev/null
+for command in stats top events "walk vda"; do
+	read -r word rest <<<"$command"
+	"$bulkhead" "$word" "$vm" ${rest:+"$rest"} 2>"$scratch/err" >"$scratch/out" </dev/null
 	[ $? -eq 1 ] && [ "$(wc -l <"$scratch/err")" -eq 1 ] && [ ! -s "$scratch/out" ]
 	report "$command of a VM that does not run is one line"
 done

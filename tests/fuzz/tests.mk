@@ -12,12 +12,12 @@ endef
 FUZZ := tests/fuzz/fuzz.c
 # The inputs are the same whether a log line can be written or not.
 FUZZ_LOG := ipc/log.c
-FUZZ_RING := tests/fuzz/ring.c devproc/vring.c devproc/stats.c devproc/guest_mem.c \
+FUZZ_RING := tests/fuzz/ring.c devproc/vring.c devproc/stats.c devproc/walk.c devproc/guest_mem.c \
 	devproc/peer_file.c devproc/inflight.c $(FUZZ_LOG)
 FUZZ_FRONT := tests/fuzz/inline_backend.c $(FRONT) $(FUZZ_LOG)
 $(eval $(call fuzz,vring,$(FUZZ_RING)))
 $(eval $(call fuzz,blk,devproc/blk/request.c $(FUZZ_RING)))
-$(eval $(call fuzz,vhost_back,tests/fuzz/fake_loop.c devproc/stats.c ipc/fdmsg.c $(filter-out $(DEVICE) devproc/vhost_fault.c,$(VHOST)) $(FUZZ_LOG)))
+$(eval $(call fuzz,vhost_back,tests/fuzz/fake_loop.c devproc/stats.c devproc/walk.c ipc/fdmsg.c $(filter-out $(DEVICE) devproc/vhost_fault.c,$(VHOST)) $(FUZZ_LOG)))
 $(eval $(call fuzz,vhost_front,vmm-core/guest_mem.c $(FUZZ_FRONT)))
 $(eval $(call fuzz,regchan,ipc/regchan.c ipc/fdmsg.c $(FUZZ_LOG)))
 $(eval $(call fuzz,uart,devproc/uart.c))
