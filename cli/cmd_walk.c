@@ -149,7 +149,7 @@ static void print_step(const struct stats_walk *walk, enum step step,
 
 	if (!was_seen(span)) {
 		printf("%-26s |%-*s| %s\n", step_name[step], BAR_WIDTH, "",
-		       step == STEP_HANDLER ? "not within 0.2 ms" :
+		       step == STEP_HANDLER ? "not in 0.2 ms" :
 		       step == STEP_FILL ? "not seen" : "none");
 		return;
 	}
