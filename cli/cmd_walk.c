@@ -19,7 +19,7 @@
 #define COUNT_MAX	100000
 #define PATIENCE_MS	10000	/* without any request to follow */
 #define LOOK_MS		2	/* 64 are kept meanwhile */
-#define BAR_WIDTH	34
+#define BAR_WIDTH	28
 
 enum step {
 	STEP_FILL,		/* D1: descriptors filled, unseen */

@@ -100,7 +100,7 @@ report "top: Ctrl-C ends it, the terminal is as before"
 # --- walk ----------------------------------------------------------------------
 
 "$bulkhead" walk "$vm" vda --count 20 >"$scratch/out" && [ "$(wc -L <"$scratch/out")" -le 80 ] &&
-	[ "$(grep -cE "^[1-6] .* \|[ ?=>]{34}\| " "$scratch/out")" -eq 6 ] &&
+	[ "$(grep -cE "^[1-6] .* \|[ ?=>]{28}\| " "$scratch/out")" -eq 6 ] &&
 	grep -Eq "^2 .* 20/20 " "$scratch/out" && grep -Eq "^4 host I/O is done +20/20 +[0-9]" "$scratch/out"
 report "walk: six steps as a picture, and their averages"
 "$bulkhead" walk "$vm" vda --count 5 --json >"$scratch/out" &&
