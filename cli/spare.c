@@ -161,11 +161,11 @@ void spare_ready(struct device *dev)
 void spare_died(struct device *dev, const char *how)
 {
 	drop_link(&dev->spare);
-	if (dev->waiting.killed_by_us) {
+	if (dev->waiting.killed_by_us && !dev->spare.nr_failed) {
 		due_in(dev, NEXT_MS);
 		return;
 	}
-	if (vm_runs(dev->child.vm))
+	if (vm_runs(dev->child.vm) && !dev->waiting.killed_by_us)
 		log_warn("%s [%s]: its spare: %s%s%s", dev->cfg->name,
 			 role_name(dev->cfg->role), how,
 			 dev->waiting.last_words[0] ? ": " : "",
@@ -225,6 +225,7 @@ static void expire(struct device *dev)
 	if (child_alive(&dev->waiting)) {
 		log_warn("%s [%s]: its spare did not get ready in time; killed",
 			 dev->cfg->name, role_name(dev->cfg->role));
+		dev->spare.nr_failed++;
 		drop(dev);
 	} else if (!is_wanted(dev)) {
 		dev->spare.due_ms = 0;
