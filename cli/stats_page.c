@@ -98,6 +98,8 @@ bool stats_read_device(const struct stats_map *map,
 	copy->delayed = load(&page->disk.delayed);
 	copy->delay_us = load(&page->disk.delay_us);
 	copy->waiting = load(&page->disk.waiting);
+	copy->disk_polls = load(&page->disk.polls);
+	copy->disk_polls_in_vain = load(&page->disk.polls_in_vain);
 	copy->nr_queues = load_bounded(&page->nr_queues, STATS_MAX_QUEUES);
 	for (unsigned int i = 0; i < copy->nr_queues; i++)
 		copy_queue(&copy->queue[i], &page->queue[i]);

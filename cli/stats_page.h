@@ -41,6 +41,7 @@ struct stats_device_copy {
 	uint64_t register_writes;
 	uint64_t faults_fired;
 	uint64_t delayed, delay_us, waiting;	/* struct stats_disk */
+	uint64_t disk_polls, disk_polls_in_vain;
 	unsigned int nr_queues;
 	struct stats_queue queue[STATS_MAX_QUEUES];
 };

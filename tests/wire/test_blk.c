@@ -22,6 +22,7 @@
 static struct child child;
 static struct front front;
 static struct front_queue *queue = &front.queue[0];
+static bool was_direct;	/* the last device had O_DIRECT */
 static int disk_fd = -1;	/* of the image, which has no name */
 
 /* A disk whose every sector says where it is; on a file system, for O_DIRECT. */
@@ -73,6 +74,7 @@ static void bear(const struct life_birth_blk *wanted)
 	};
 
 	ck_assert_int_ge(spec.res_fd, 0);
+	was_direct = blk.direct;
 	child_start(&child, &spec);
 }
 
@@ -493,6 +495,45 @@ START_TEST(memory_changes_under_load)
 	child_stop(&child);
 }
 
+/* CPU time of the device so far, clock ticks. */
+static unsigned long device_ticks(void)
+{
+	unsigned long user = 0, kernel = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", child.pid);
+	f = fopen(path, "re");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_eq(fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+				&user, &kernel), 2);
+	fclose(f);
+	return user + kernel;
+}
+
+START_TEST(the_disk_is_polled_for_but_not_for_an_idle_guest)
+{
+	struct front_blk blk;
+	uint64_t polls;
+	unsigned long ticks;
+
+	start();
+	front_blk_init(&front, &blk, 4096, 0);
+	for (uint64_t i = 0; i < 20; i++)
+		read_and_check(&blk, i * 8, 4096);
+	/* A file system without O_DIRECT does all of it at once. */
+	polls = child.stats->disk.polls;
+	ck_assert(polls > 0 || !was_direct);
+	ck_assert_uint_le(child.stats->disk.polls_in_vain, polls);
+	usleep(50000);
+	ticks = device_ticks();
+	usleep(500000);
+	ck_assert_uint_eq(child.stats->disk.polls, polls);
+	/* A tick may end in any moment; polling would be fifty. */
+	ck_assert_uint_le(device_ticks(), ticks + 5);
+	child_stop(&child);
+}
+
 START_TEST(a_disabled_queue_waits)
 {
 	struct vhost_user_vring_state state = { .index = 0, .num = 0 };
@@ -648,6 +689,7 @@ int main(void)
 	tcase_add_test(load, more_requests_than_fit_at_once);
 	tcase_add_test(load, a_stopped_queue_has_finished);
 	tcase_add_test(load, memory_changes_under_load);
+	tcase_add_test(tc, the_disk_is_polled_for_but_not_for_an_idle_guest);
 	tcase_add_test(tc, a_disabled_queue_waits);
 	tcase_add_test(tc, a_broken_queue_is_reported);
 	tcase_add_test(tc, requests_survive_the_death_of_the_device);
