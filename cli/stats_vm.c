@@ -122,10 +122,21 @@ static int take_stock(struct stats_vm *vm, bool refresh,
 	return status ? take_status(vm, status, why) : -EIO;
 }
 
+int stats_vm_ask(struct stats_vm *vm, char why[CLIENT_WHY_MAX])
+{
+	if (take_stock(vm, true, why) == 0)
+		return 0;
+	/* Supervisors hang up on who has been silent; the pages stay. */
+	client_close(&vm->conn);
+	if (client_connect(vm->name, &vm->conn, why))
+		return -EIO;
+	return take_stock(vm, true, why);
+}
+
 int stats_vm_refresh(struct stats_vm *vm, char why[CLIENT_WHY_MAX])
 {
 	uint64_t before = count_refreshes(vm);
-	int ret = take_stock(vm, true, why);
+	int ret = stats_vm_ask(vm, why);
 
 	/* Before the guest runs, and after, there is nobody to wait for. */
 	if (!ret && !strcmp(text_of(vm->status, "state"), "running"))

@@ -48,6 +48,8 @@ void stats_vm_close(struct stats_vm *vm);
  * for that for some milliseconds.  Return: as stats_vm_open().
  */
 int stats_vm_refresh(struct stats_vm *vm, char why[CLIENT_WHY_MAX]);
+/* The same without the wait: for who has many to ask. */
+int stats_vm_ask(struct stats_vm *vm, char why[CLIENT_WHY_MAX]);
 
 /* Of that name; NULL: there is none. */
 struct stats_process *stats_vm_find(struct stats_vm *vm, const char *name);

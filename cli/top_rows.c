@@ -197,7 +197,7 @@ static void visit(const char *name, void *opaque)
 	if (top->only && strcmp(top->only, name))
 		return;
 	if (vm)
-		vm->found = stats_vm_refresh(&vm->vm, why) == 0;
+		vm->found = stats_vm_ask(&vm->vm, why) == 0;
 	else
 		(void)add_vm(top, name, why);
 }
@@ -218,12 +218,15 @@ static int find_vms(struct top *top, char why[CLIENT_WHY_MAX])
 
 int top_sample(struct top *top, char why[CLIENT_WHY_MAX])
 {
+	const struct timespec moment = { .tv_nsec = 5000000 };
 	uint64_t then_ns = top->sampled_ns;
 	int ret = find_vms(top, why);
 	double seconds;
 
 	if (ret)
 		return ret;
+	/* For the cores that were asked last to bring their pages up to date. */
+	nanosleep(&moment, NULL);
 	top->sampled_ns = now_ns();
 	seconds = then_ns ? (double)(top->sampled_ns - then_ns) / 1e9 : 0;
 	top->table.nr_rows = 0;
