@@ -28,6 +28,7 @@ extern const struct command cmd_stats;
 extern const struct command cmd_top;
 extern const struct command cmd_events;
 extern const struct command cmd_walk;
+extern const struct command cmd_disk;
 extern const struct command cmd_doctor;
 
 /* One line to standard error about the command line.  Return: EXIT_USAGE. */

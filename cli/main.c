@@ -14,7 +14,7 @@
 
 static const struct command *const commands[] = {
 	&cmd_run, &cmd_ps, &cmd_stats, &cmd_top, &cmd_events, &cmd_walk, &cmd_stop, &cmd_kill,
-	&cmd_device, &cmd_fault, &cmd_replay, &cmd_check, &cmd_doctor,
+	&cmd_device, &cmd_fault, &cmd_replay, &cmd_disk, &cmd_check, &cmd_doctor,
 };
 
 #define NR_COMMANDS	(sizeof(commands) / sizeof(commands[0]))

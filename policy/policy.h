@@ -28,6 +28,7 @@ struct policy {
 extern const struct policy policy_blk;
 extern const struct policy policy_console;
 extern const struct policy policy_core;
+extern const struct policy policy_disk;
 extern const struct policy policy_rng;
 extern const struct policy policy_serial;
 

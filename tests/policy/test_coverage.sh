@@ -73,6 +73,13 @@ CONF
 
 # Its vCPUs wait for the guest to be loaded while the policy is in force.
 # Stopped and continued there, as by a shell or a debugger, they wait again.
+# The child of `bulkhead disk`: all that it can do to an image.
+if qemu-img --version >/dev/null 2>&1; then
+	"$build/bulkhead" disk create "$scratch/image" 1G
+	watch disk-check "$build/bulkhead" disk check "$scratch/image"
+	watch disk-resize "$build/bulkhead" disk resize "$scratch/image" 2T
+fi
+
 watch vm -e inject=pread64:delay_enter=800ms:when=1 \
 	"$build/bulkhead" run "$scratch/vm.conf" &
 watcher=$!
@@ -89,4 +96,4 @@ kill -CONT "$core"
 wait "$watcher"
 
 "$build/tests/policy/coverage" tests/policy/unused.list \
-	policy/{blk,console,core,rng,serial}.policy "$scratch"/*.log
+	policy/{blk,console,core,disk,rng,serial}.policy "$scratch"/*.log

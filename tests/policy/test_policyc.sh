@@ -122,6 +122,8 @@ within console 20
 report "console.policy compiles, at most 20 calls"
 within rng 20
 report "rng.policy compiles, at most 20 calls"
+within disk 20
+report "disk.policy compiles, at most 20 calls"
 within blk 25
 report "blk.policy compiles, at most 25 calls"
 within core 30
