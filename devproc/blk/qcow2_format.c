@@ -8,6 +8,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "devproc/blk/blk.h"
 #include "devproc/blk/qcow2_format.h"
@@ -19,11 +21,22 @@
 
 static struct qcow2_scan scan;
 
+static int layer_fd(unsigned int number)
+{
+	return number ? EXTRA_FD + (int)number - 1 : RES_FD;
+}
+
+/* The C library makes newfstatat(2) of fstat(), which the policy has not. */
+static int status_of(int fd, struct stat *st)
+{
+	return (int)syscall(SYS_fstat, fd, st);
+}
+
 static int measure(int fd, uint64_t *bytes)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
+	if (status_of(fd, &st) < 0)
 		return -errno;
 	if (S_ISBLK(st.st_mode))
 		return ioctl(fd, BLKGETSIZE64, bytes) < 0 ? -errno : 0;
@@ -56,7 +69,7 @@ static bool is_block_device(int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && S_ISBLK(st.st_mode);
+	return status_of(fd, &st) == 0 && S_ISBLK(st.st_mode);
 }
 
 int qcow2_prepare(const struct life_birth_blk *birth)
@@ -77,17 +90,34 @@ int qcow2_prepare(const struct life_birth_blk *birth)
 
 		layer->file = i ? (uint8_t)(FILE_EXTRA + i - 1) : FILE_IMAGE;
 		layer->raw = i && birth->raw_backing >> (i - 1) & 1;
-		ret = measure(i ? EXTRA_FD + (int)i - 1 : RES_FD,
-			      &layer->file_bytes);
+		ret = measure(layer_fd(i), &layer->file_bytes);
 	}
 	return ret || !qcow2.writable ? ret : reserve_all();
+}
+
+/*
+ * A spare was born long before it serves: by then another process has made the
+ * image longer.  A block device stays as long as it is.
+ */
+static int measure_again(void)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; !ret && i < qcow2.nr_layers; i++)
+		if (!is_block_device(layer_fd(i)))
+			ret = measure(layer_fd(i), &qcow2.layer[i].file_bytes);
+	return ret;
 }
 
 static int qcow2_open(struct blk_image *image)
 {
 	const struct qcow2_layer *layer = &qcow2.layer[0];
 	char why[QCOW2_WHY_MAX + 64];
-	int ret = qcow2_open_layers(&scan, image->io_align, why);
+	int ret = measure_again();
+
+	if (ret)
+		return ret;
+	ret = qcow2_open_layers(&scan, image->io_align, why);
 
 	if (ret) {
 		device_fail("%s", why);

@@ -544,6 +544,11 @@ int grow_written(struct blk_request *req, int err)
 	return ret;
 }
 
+bool grow_is_busy(void)
+{
+	return nr_active > 0;
+}
+
 void grow_forget(void)
 {
 	memset(grows, 0, sizeof(grows));

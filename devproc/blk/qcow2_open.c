@@ -319,6 +319,9 @@ int qcow2_close_layers(struct qcow2_scan *scan)
 
 	if (!qcow2.writable || qcow2.broken)
 		return 0;
+	/* Ended in the middle of something: as after a kill. */
+	if (grow_is_busy())
+		return -EBUSY;
 	ret = lease_close();
 	if (ret || !qcow2.marked)
 		return ret ? ret : qcow2_sync();

@@ -172,6 +172,8 @@ int grow_written(struct blk_request *req, int err);
 /* The L1 entry at place gets a table.  Return: -EINPROGRESS, or -errno. */
 int grow_table(const struct qcow2_place *place);
 void grow_advance(void);
+/* Is any on its way? */
+bool grow_is_busy(void);
 
 /* --- qcow2_scan.c: all references of layer 0, with file_io_run() ---------- */
 
