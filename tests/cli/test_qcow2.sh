@@ -43,8 +43,8 @@ if ! kvm_works; then
 	skip "a running VM" "/dev/kvm cannot be used"
 	finish
 fi
-run_vm --set "blk vda.path=$scratch/lonely"
-[ $? -ne 0 ] && says "it has no backing file, and 'backing' names one"
+! run_vm --set "blk vda.path=$scratch/lonely" &&
+	says "it has no backing file, and 'backing' names one"
 report "a chain that is not the image's: the device says so"
 run_vm --set "blk vda.backing=$scratch/missing:raw"
 [ $? -eq 1 ] && says 'missing: cannot open it'
