@@ -445,11 +445,6 @@ int rig_close(void)
 	return ret;
 }
 
-void rig_abandon(void)
-{
-	close_files();
-}
-
 void rig_kill(void)
 {
 	for (unsigned int i = 0; i < nr_pending; i++)

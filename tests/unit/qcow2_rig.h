@@ -29,8 +29,6 @@ int rig_open(const char *const *files, unsigned int nr, bool writable,
 	     char why[QCOW2_WHY_MAX + 64]);
 /* In good order. */
 int rig_close(void);
-/* After rig_open() failed. */
-void rig_abandon(void);
 /* As if the process had been killed: what was begun may or may not be done. */
 void rig_kill(void);
 
