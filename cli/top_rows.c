@@ -114,7 +114,7 @@ static void compare(struct top_row *row, const struct sample *now,
 
 static struct top_row *new_row(struct top_table *table)
 {
-	struct top_row *row = table->row;
+	struct top_row *row;
 
 	if (table->nr_rows == table->room) {
 		unsigned int room = table->room ? 2 * table->room : 64;
