@@ -7,6 +7,7 @@
 #include "cli/control.h"
 #include "cli/event_log.h"
 #include "ipc/fdmsg.h"
+#include "ipc/probe.h"
 
 /* RFC 3339, UTC, milliseconds. */
 static void format_now(char *text, size_t len)
@@ -36,6 +37,7 @@ void event_note(struct vm *vm, const char *kind, const char *process,
 	json_t *event;
 	va_list ap;
 
+	PROBE2(event, kind, pid);
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);

@@ -17,6 +17,7 @@
 #include "devproc/loop.h"
 #include "devproc/standalone.h"
 #include "devproc/walk.h"
+#include "ipc/probe.h"
 #include "ipc/fault_match.h"
 #include "jail/confine.h"
 
@@ -54,6 +55,7 @@ static void map_stats(bool supervised)
 static void begin_to_count(void)
 {
 	stats_born(&device_stats->head);
+	PROBE1(serve, device->life_role);
 	__atomic_store_n(&device_stats->disk.waiting, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&device_stats->disk.held, 0, __ATOMIC_RELAXED);
 }

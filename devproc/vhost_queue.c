@@ -15,6 +15,7 @@
 #include "devproc/virtio_bits.h"
 #include "devproc/vring_priv.h"
 #include "devproc/walk.h"
+#include "ipc/probe.h"
 
 enum queue_state { QUEUE_IDLE, QUEUE_RUNNING, QUEUE_DRAINING };
 
@@ -53,6 +54,7 @@ static void on_kick(struct loop_source *source, uint32_t events)
 	}
 	stats_add(&queue->vring.stats->kicks, 1);
 	queue->vring.kicked = true;
+	PROBE1(kick, queue->vring.index);
 	walk_look();
 	if (walk_is_on())
 		walk_woken(&queue->vring);

@@ -16,6 +16,7 @@
 #include "devproc/stats.h"
 #include "devproc/vring_priv.h"
 #include "devproc/walk.h"
+#include "ipc/probe.h"
 
 /* Lines per second that a guest can make this process write. */
 #define BREAK_LOG_BURST	2
@@ -371,6 +372,7 @@ int vring_pop(struct vring *vring, struct vring_chain *chain)
 	stats_add(&vring->stats->in_flight, 1);
 	vring->taken_ns[chain->head] = stats_batch_now();
 	vring->kind[chain->head] = chain->in_bytes ? STATS_READ : STATS_WRITE;
+	PROBE2(take, vring->index, chain->head);
 	if (walk_is_on())
 		walk_taken(vring, chain->head);
 	return 1;
@@ -424,6 +426,7 @@ void vring_push(struct vring *vring, uint16_t head, uint32_t written_bytes)
 	stats_add(&vring->stats->requests, 1);
 	if (walk_is_on())
 		walk_pushed(vring, head);
+	PROBE2(push, vring->index, head);
 }
 
 void vring_set_kind(struct vring *vring, uint16_t head, enum stats_kind kind)
@@ -468,6 +471,7 @@ void vring_call(struct vring *vring)
 {
 	uint64_t one = 1;
 
+	PROBE1(call, vring->index);
 	/* virtio-pci delivers it by irqfd (D6) */
 	if (vring->call_fd >= 0 &&
 	    write(vring->call_fd, &one, sizeof(one)) == sizeof(one))
@@ -501,6 +505,7 @@ void vring_publish(struct vring *vring)
 	vring->shown_used = vring->next_used;
 	if (walk_is_on())
 		walk_visible(vring);
+	PROBE2(publish, vring->index, nr);
 	inflight_published(&vring->inflight, vring->batch, vring->nr_batch,
 			   vring->shown_used);
 	vring->nr_batch = 0;

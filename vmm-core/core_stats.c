@@ -14,6 +14,7 @@
 
 #include "ipc/inherit.h"
 #include "ipc/log.h"
+#include "ipc/probe.h"
 
 #define DATA_WORDS	512	/* of one vCPU's values; KVM of Linux 6 has 140 */
 #define NAME_BYTES	64	/* KVM api.rst: name_size is 48 now */
@@ -60,6 +61,7 @@ static void count(uint64_t *counter)
 
 void core_stats_exit(unsigned int vcpu, enum stats_exit reason)
 {
+	PROBE2(exit, vcpu, reason);
 	count(&page->vcpu[vcpu].heavy[reason]);
 }
 
@@ -92,22 +94,22 @@ static void add_source(const struct kvm_stats_desc *desc, const char *name)
 static int read_sources(int fd)
 {
 	struct kvm_stats_header header;
-	struct {
-		struct kvm_stats_desc desc;
-		char name[NAME_BYTES];
-	} one = { 0 };
+	struct kvm_stats_desc desc;
+	/* A descriptor, the name that follows it, a NUL. */
+	char one[sizeof(desc) + NAME_BYTES] = "";
 	size_t step;
 
 	if (pread(fd, &header, sizeof(header), 0) != sizeof(header) ||
 	    header.name_size >= NAME_BYTES)
 		return -EPROTO;
-	step = sizeof(one.desc) + header.name_size;
+	step = sizeof(desc) + header.name_size;
 	for (uint32_t i = 0; i < header.num_desc; i++) {
 		off_t place = (off_t)(header.desc_offset + i * step);
 
-		if (pread(fd, &one, step, place) != (ssize_t)step)
+		if (pread(fd, one, step, place) != (ssize_t)step)
 			return -EPROTO;
-		add_source(&one.desc, one.name);
+		memcpy(&desc, one, sizeof(desc));
+		add_source(&desc, one + sizeof(desc));
 	}
 	data_offset = header.data_offset;
 	page->nr_kvm = nr_sources;

@@ -18,6 +18,7 @@
 #include "devproc/blk/faults.h"
 #include "devproc/blk/transfer.h"
 #include "devproc/walk.h"
+#include "ipc/probe.h"
 
 static const struct blk_image *image;
 
@@ -258,6 +259,7 @@ static bool try_start(struct blk_request *req)
 		start_data(req);
 	if (walk_is_on())
 		walk_queued(req->vring, req->chain.head);
+	PROBE2(issue, req->queue, req->chain.head);
 	if (req->faults)
 		faults_issued(req);
 	return true;

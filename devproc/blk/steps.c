@@ -35,6 +35,7 @@
 #include "devproc/blk/transfer.h"
 #include "devproc/device.h"
 #include "devproc/walk.h"
+#include "ipc/probe.h"
 #include "devproc/vhost_device.h"
 #include "ipc/fault_match.h"
 
@@ -126,6 +127,7 @@ void steps_transferred(struct blk_request *req, int err)
 {
 	if (walk_is_on())
 		walk_done(req->vring, req->chain.head);
+	PROBE2(done, req->queue, req->chain.head);
 	if (err) {
 		report(req, err);
 		if (hold_take(req, err, HOLD_TRANSFER))
