@@ -30,6 +30,7 @@ void q_tear_down(void)
 	q_shell("rm -rf %s", q_dir);
 }
 
+__attribute__((format(printf, 1, 0)))
 static int run(const char *fmt, va_list ap)
 {
 	char command[2048];
