@@ -43,6 +43,7 @@ struct blk_image {
 	/* The host's rules (O_DIRECT); powers of two, 1: any will do. */
 	uint32_t io_align;	/* of offsets and lengths in files */
 	uint32_t memory_align;	/* of addresses */
+	bool is_file;	/* a regular file, not a block device */
 	bool read_only;
 	bool discard;		/* DISCARD and WRITE_ZEROES are offered */
 	bool write_through;	/* as agreed with the driver: writes end stable */

@@ -82,6 +82,14 @@ int file_io_run(struct file_io *io);
 /* Of FILE_IMAGE, a regular file: its new size.  0 or -errno. */
 int file_io_truncate(unsigned int file, uint64_t bytes);
 
+/*
+ * Wait until all direct I/O on FILE_IMAGE has ended, of whomever.  A killed
+ * process is reaped before its own has: one of its writes could land over one
+ * that came after it.  For open(), of a regular file that may be written: block
+ * devices have nothing to wait with.  0 or -errno.
+ */
+int file_io_settle(void);
+
 /* For the engine: all that was started goes to the kernel. */
 void file_io_submit(void);
 /* Between two requests of a batch: the same, if the disk should have it now. */

@@ -70,14 +70,15 @@ int image_acquire(const char *path, bool read_only, bool direct, int number)
 	return ret;
 }
 
-static int find_size(uint64_t *bytes, uint32_t *physical_bytes)
+static int find_size(uint64_t *bytes, uint32_t *physical_bytes, bool *is_file)
 {
 	struct stat st;
 	unsigned int physical;
 
 	if (fstat(RES_FD, &st) < 0)
 		return -errno;
-	if (S_ISREG(st.st_mode)) {
+	*is_file = S_ISREG(st.st_mode);
+	if (*is_file) {
 		*bytes = (uint64_t)st.st_size;
 		*physical_bytes = (uint32_t)st.st_blksize;
 		return 0;
@@ -146,7 +147,8 @@ static int find_capacity(struct blk_image *image, uint64_t bytes)
 int image_measure(const struct life_birth_blk *birth, struct blk_image *image)
 {
 	uint64_t bytes;
-	int ret = find_size(&bytes, &image->physical_bytes);
+	int ret = find_size(&bytes, &image->physical_bytes,
+			    &image->is_file);
 
 	if (ret)
 		return ret;

@@ -268,16 +268,6 @@ static int cut_file(uint64_t end)
 	return ret;
 }
 
-/*
- * A process that was killed is reaped before its direct I/O has ended: a table
- * of its could still be written after we have read it.  Setting a file's size,
- * to what it is, waits for direct I/O on it: ext4, XFS (inode_dio_wait()).
- */
-static int wait_for_predecessor(void)
-{
-	return file_io_truncate(image->file, image->file_bytes);
-}
-
 static int open_for_writing(struct qcow2_scan *scan, char *why)
 {
 	const char *obstacle = qcow2_header_obstacle(&image->header);
@@ -287,7 +277,7 @@ static int open_for_writing(struct qcow2_scan *scan, char *why)
 
 	if (obstacle)
 		return fail(why, 0, -ENOTSUP, obstacle);
-	if (wait_for_predecessor())
+	if (file_io_settle())
 		return fail(why, 0, -EIO, "cannot be written");
 	if (clusters_wanted() > qcow2.max_clusters)
 		return fail(why, 0, -EFBIG,

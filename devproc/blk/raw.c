@@ -12,7 +12,14 @@ static int raw_map(struct blk_request *req, struct blk_extent *extent)
 	return BLK_MAP_DATA;
 }
 
+/* A predecessor's late write would land over one of ours. */
+static int raw_open(struct blk_image *image)
+{
+	return image->is_file && !image->read_only ? file_io_settle() : 0;
+}
+
 const struct blk_format format_raw = {
 	.name = "raw",
+	.open = raw_open,
 	.map = raw_map,
 };

@@ -223,6 +223,11 @@ int file_io_truncate(unsigned int file, uint64_t bytes)
 	return 0;
 }
 
+int file_io_settle(void)
+{
+	return 0;
+}
+
 bool rig_step(void)
 {
 	struct file_io *io;

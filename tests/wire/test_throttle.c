@@ -353,6 +353,7 @@ START_TEST(an_exchange_loses_nothing)
 	struct throttle_settings settings = limit(THROTTLE_IOPS, 1);
 	struct child old;
 	long long began;
+	int left = DEPTH;
 
 	start(&disk, settings, NULL);
 	load(&disk, VIRTIO_BLK_T_IN, 512);
@@ -363,11 +364,14 @@ START_TEST(an_exchange_loses_nothing)
 	began = now_ns();
 	child_stop(&disk.child);
 	ck_assert_int_lt(now_ns() - began, 3 * NS);
-	ck_assert(!front_take(&disk.front.queue[0], NULL, NULL));
+	/* A second may have passed, and then another one's turn had come. */
+	while (front_take(&disk.front.queue[0], NULL, NULL))
+		left--;
+	ck_assert_int_ge(left, DEPTH - 4);
 	settings = limit(THROTTLE_IOPS, 1000);
 	give_birth(&disk, &settings, &old);
 	front_reconnect(&disk.front, disk.child.link);
-	for (int i = 0; i < DEPTH; i++) {
+	for (; left > 0; left--) {
 		void *cookie;
 
 		ck_assert(front_take_wait(&disk.front.queue[0], &cookie, NULL,

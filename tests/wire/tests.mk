@@ -5,6 +5,7 @@ $(eval $(call test,tests/wire/test_serial,tests/wire/test_serial.c tests/wire/ch
 $(eval $(call test,tests/wire/test_vhost_back,tests/wire/test_vhost_back.c tests/wire/child.c tests/wire/front.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_blk,tests/wire/test_blk.c tests/wire/child.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_blk_cache,tests/wire/test_blk_cache.c cli/replay.c tests/wire/child.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
+$(eval $(call test,tests/wire/test_blk_settle,tests/wire/test_blk_settle.c tests/wire/child.c $(IPC),-l:liburing.a $(CHECK)))
 $(eval $(call test,tests/wire/test_blk_odd,tests/wire/test_blk_odd.c tests/wire/child.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_blk_by_hand,tests/wire/test_blk_by_hand.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_faults,tests/wire/test_faults.c tests/wire/child.c tests/wire/front.c tests/wire/front_blk.c ipc/fault.c ipc/vhost_user.c $(IPC),$(CHECK)))
