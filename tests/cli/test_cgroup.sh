@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # cgroups: a leaf for each process, from before its birth; its successors in
 # the same one; nothing left, also after a supervisor that was killed; limits,
-# where cgroup2 has controllers (tests/lab/test_cgroup.sh runs this there).
+# where cgroup2 has controllers; without them it is skipped, aloud.
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
 vm=cgrouped$$
@@ -140,7 +140,7 @@ if [ -n "${lacking:-}" ]; then
 		esac
 		refused "no controller" 1 "has no '$name' controller; Delegate=yes" --set "$key"
 	done
-	skip "limits are in force" "no $lacking controller in $own; see the lab's test_cgroup"
+	skip "limits are in force" "no $lacking controller in $own"
 	finish
 fi
 
@@ -202,6 +202,6 @@ if [ -d /lab/scratch ]; then
 	ended 7
 	rm -f /lab/scratch/limited.img
 else
-	skip "io_max" "no disk of a block device to try it on; see the lab's test_cgroup"
+	skip "io_max" "no disk of a block device to try it on"
 fi
 finish
