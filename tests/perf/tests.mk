@@ -2,7 +2,7 @@
 
 $(eval $(call program,tests/perf/bench_jail,tests/perf/bench_jail.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap))
 $(eval $(call program,tests/perf/bench_start,tests/perf/bench_start.c tests/perf/cpu.c))
-$(eval $(call program,tests/perf/bench_blk,tests/perf/bench_blk.c tests/perf/cpu.c tests/wire/front.c tests/wire/front_blk.c ipc/vhost_user.c $(IPC)))
+$(eval $(call program,tests/perf/bench_blk,tests/perf/bench_blk.c tests/perf/cpu.c $(FRONT_END) tests/wire/front_blk.c ipc/vhost_user.c $(IPC)))
 BENCHES := $(O)/tests/perf/bench_jail $(O)/tests/perf/bench_start \
 	$(O)/tests/perf/bench_blk $(O)/tests/perf/first_byte.guest \
 	$(O)/tests/perf/bench_rebirth $(O)/tests/perf/bench_reconnect

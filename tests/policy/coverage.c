@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * coverage EXCEPTIONS POLICY... LOG...: which alternatives of the policies were
- * used in the runs that strace saw?  TAP: per policy, none
- * is unused but those that EXCEPTIONS gives a reason for, and nothing outside
- * was called.
+ * used in the runs that strace saw?  TAP: per policy, none is unused but those
+ * that EXCEPTIONS gives a reason for, and nothing outside was called.
  *
- * A log is of `strace -f -e raw='!prctl,seccomp'`.  A process is known by the
- * name it gives itself, its calls count from its seccomp() on.  VMs must have
- * run one after another: threads of the core are not told apart by VM.
+ * A log is of `strace -f -q -e raw='!prctl,seccomp'`.  A process is known by the
+ * name it gives itself, its calls count from its seccomp() to its end, after
+ * which its pid may be another's.  VMs must have run one after another: threads
+ * of the core are not told apart by VM.
  *
  * Run by tests/policy/test_coverage.sh, see there.
  */
@@ -110,7 +110,8 @@ static bool clauses_count(struct coverage *coverage, int index,
 }
 
 /* "read(0x9, 0x7ffc12345678, 0x8) = 0x8" of a process under a policy */
-static void call_count(struct coverage *coverage, const char *call)
+static void call_count(struct coverage *coverage, unsigned long pid,
+		       const char *call)
 {
 	uint64_t args[RULE_NR_ARGS] = { 0 };
 	size_t len = strcspn(call, "(");
@@ -128,7 +129,7 @@ static void call_count(struct coverage *coverage, const char *call)
 	if (index >= 0 && clauses_count(coverage, index, args))
 		return;
 	coverage->outside++;
-	printf("# %s: %s", coverage->role, call);
+	printf("# %s, pid %lu: %s", coverage->role, pid, call);
 }
 
 /*
@@ -159,7 +160,7 @@ static void line_take(const char *line)
 	else if (!strncmp(at, "seccomp(SECCOMP_SET_MODE_FILTER", 31))
 		filter_begins(thread);
 	else if (thread->policy && thread->filtered && is_call(at))
-		call_count(&coverages[thread->policy - 1], at);
+		call_count(&coverages[thread->policy - 1], pid, at);
 }
 
 static void log_take(const char *path)

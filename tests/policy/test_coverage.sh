@@ -33,17 +33,19 @@ if ! "$build/bulkhead" doctor kvm >/dev/null; then
 	exit 0
 fi
 
-# watch NAME COMMAND...: its log is NAME.log, what it says NAME.out
+# watch NAME COMMAND...: its log is NAME.log, what it says NAME.out.  Ends of
+# processes are in the log (not -qq): a pid may be given again.
 watch() {
 	local name=$1
 	shift
-	timeout -k 5 60 strace -f -qq -e raw='!prctl,seccomp' \
+	timeout -k 5 60 strace -f -q -e raw='!prctl,seccomp' \
 		-o "$scratch/$name.log" "$@" >"$scratch/$name.out" 2>&1 ||
 		echo "# $* ends with status $? under strace"
 }
 
 # Without the floods (test cases "... load"), which take minutes when traced.
-for test in wire/test_blk wire/test_blk_settle wire/test_blk_qcow2 wire/test_console wire/test_rng wire/test_serial \
+for test in wire/test_blk wire/test_blk_queues wire/test_blk_settle \
+	wire/test_blk_qcow2 wire/test_console wire/test_rng wire/test_serial \
 	wire/test_vhost_back guest/test_exits guest/test_faults \
 	guest/test_smp guest/test_virtio_blk; do
 	name=${test#*/test_}

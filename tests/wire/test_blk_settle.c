@@ -103,7 +103,7 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("blk settle");
-	TCase *tcase = tcase_create("blk settle");
+	TCase *tcase = tcase_create("blk_settle");
 	SRunner *runner;
 	int failed;
 
