@@ -49,8 +49,9 @@ MODE += -fsanitize=fuzzer-no-link
 endif
 LINK := $(MODE)
 else
-MODE := $(HARDEN) -fPIE
-LINK := -static-pie -Wl,-z,relro,-z,now,-z,noexecstack
+# What a program does not use is not in its memory: sections, and their collection.
+MODE := $(HARDEN) -fPIE -ffunction-sections -fdata-sections
+LINK := -static-pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections
 endif
 COMPILE = $(CC) $(BASE) $(WARN) $(MODE) $(CFLAGS)
 
@@ -83,7 +84,7 @@ CHARDEV := devproc/chardev.c
 QCOW2 := devproc/blk/qcow2_header.c devproc/blk/qcow2_entry.c devproc/blk/qcow2_unpack.c \
 	devproc/blk/qcow2_cache.c devproc/blk/qcow2_find.c devproc/blk/qcow2_packed.c \
 	devproc/blk/qcow2_lease.c devproc/blk/qcow2_grow.c devproc/blk/qcow2_map.c \
-	devproc/blk/qcow2_scan.c devproc/blk/qcow2_open.c
+	devproc/blk/qcow2_scan.c devproc/blk/qcow2_open.c devproc/blk/zeroes.c
 QCOW2_LIBS := -l:libz.a -l:libzstd.a
 
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/engine.c devproc/blk/steps.c \
@@ -97,7 +98,7 @@ RNG := devproc/rng.c gen/policy_rng.c $(VHOST)
 SERIAL := devproc/serial.c devproc/uart.c $(CHARDEV) ipc/regchan.c \
 	gen/policy_serial.c $(DEVICE)
 
-JAIL := jail/birth.c jail/stages.c jail/capabilities.c jail/birth_text.c jail/death.c \
+JAIL := jail/heritage.c jail/birth.c jail/stages.c jail/capabilities.c jail/birth_text.c jail/death.c \
 	jail/inspect.c policy/lastword.c gen/syscall_names.c
 CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
 	cli/config_value.c cli/config_backing.c cli/throttle_parse.c cli/bytes.c cli/config_limits.c cli/config_fault.c cli/fault_parse.c ipc/fault.c

@@ -412,6 +412,8 @@ static int prepare(struct vm *vm)
 		ret = vm->lock_fd < 0 ? vm->lock_fd : 0;
 	}
 	if (!ret)
+		ret = birth_open(why);
+	if (!ret)
 		ret = resources_open(vm, why);
 	if (!ret)
 		ret = cgroup_open(vm, why);
@@ -477,6 +479,7 @@ static void finish(struct vm *vm)
 		child_fini(c);
 	cgroup_close(vm);
 	resources_close(vm);
+	birth_close();
 	runtime_release(vm->cfg->name, vm->lock_fd);
 	/* Those who wait are told when nothing is left. */
 	control_close(vm, vm->status);

@@ -10,7 +10,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
@@ -110,32 +109,25 @@ static int spec_check(const struct birth_spec *spec)
 	return 0;
 }
 
-/*
- * Leave the session keyring for an empty one that nobody has any right to:
- * children inherit it, and the keys in the one before are not theirs to use.
- * Once per supervisor and not per child, as a user has few keyrings and they
- * are collected late (keyrings(7), kernel.keys.maxkeys).
- */
-static int keyring_leave(void)
+int proc_write(const char *who, const char *name, const char *text)
 {
-	static bool left;
-	long keyring;
+	char path[64];
+	int fd, err = 0;
 
-	if (left)
-		return 0;
-	keyring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
-	if (keyring < 0)	/* ENOSYS: a kernel without keys */
-		return errno == ENOSYS ? 0 : -errno;
-	if (syscall(SYS_keyctl, KEYCTL_SETPERM, keyring, 0) != 0)
+	snprintf(path, sizeof(path), "/proc/%s/%s", who, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
 		return -errno;
-	left = true;
-	return 0;
+	if (write(fd, text, strlen(text)) < 0)
+		err = -errno;
+	close(fd);
+	return err;
 }
 
 /*
- * Own namespaces of every kind that confines; the network is left to
- * stage_network().  No CLONE_VM: the child runs C of its own beside the
- * supervisor.
+ * Own namespaces of every kind that confines; the network is the one of
+ * heritage.c, or stage_network()'s.  No CLONE_VM: the child runs C of its own
+ * beside the supervisor.
  */
 static pid_t birth_clone(int *pidfd, int cgroup_fd)
 {
@@ -154,39 +146,25 @@ static pid_t birth_clone(int *pidfd, int cgroup_fd)
 	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
-static int proc_write(pid_t pid, const char *name, const char *text)
-{
-	char path[64];
-	int fd, err = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		err = -errno;
-	close(fd);
-	return err;
-}
-
 /* user_namespaces(7): the maps are one line each and written once. */
 static int birth_map(const struct birth_spec *spec, pid_t pid, bool privileged)
 {
-	char uids[48], gids[48];
+	char who[16], uids[48], gids[48];
 	int err;
 
+	snprintf(who, sizeof(who), "%d", (int)pid);
 	snprintf(uids, sizeof(uids), "%u %u 1", BIRTH_UID, spec->host_uid);
 	snprintf(gids, sizeof(gids), "%u %u 1", BIRTH_UID, spec->host_gid);
 	/* Who is not privileged may not map groups that could be dropped. */
 	if (!privileged) {
-		err = proc_write(pid, "setgroups", "deny");
+		err = proc_write(who, "setgroups", "deny");
 		if (err)
 			return err;
 	}
-	err = proc_write(pid, "uid_map", uids);
+	err = proc_write(who, "uid_map", uids);
 	if (err)
 		return err;
-	return proc_write(pid, "gid_map", gids);
+	return proc_write(who, "gid_map", gids);
 }
 
 /*
@@ -250,6 +228,7 @@ static int birth_fork(const struct birth_spec *spec, struct birth_child *child,
 		.stage_fd = child_fd,
 		.parent_pidfd = parent_pidfd,
 		.may_set_groups = privileged,
+		.leave_network = !network_is_made(),
 	};
 
 	child->pid = birth_clone(&child->pidfd, spec->cgroup_fd);
@@ -258,17 +237,34 @@ static int birth_fork(const struct birth_spec *spec, struct birth_child *child,
 	return child->pid < 0 ? -errno : 0;
 }
 
+/* That, in the empty network.  stage: what failed. */
+static int birth_fork_apart(const struct birth_spec *spec,
+			    struct birth_child *child, bool privileged,
+			    int child_fd, int parent_pidfd,
+			    enum birth_stage *stage)
+{
+	int err = network_enter(), left_err;
+
+	*stage = BIRTH_STAGE_NETWORK;
+	if (err)
+		return err;
+	err = birth_fork(spec, child, privileged, child_fd, parent_pidfd);
+	if (err)
+		*stage = clone_stage(spec, -err);
+	left_err = network_return();
+	return err ? err : left_err;
+}
+
 int birth_begin(const struct birth_spec *spec, struct birth_child *child)
 {
 	const char go = BIRTH_GO;
 	bool privileged = spec->host_uid != geteuid() ||
 			  spec->host_gid != getegid();
 	int pair[2], parent_pidfd, err;
+	enum birth_stage stage;
 
 	*child = (struct birth_child){ .pidfd = -1, .stage_fd = -1 };
 	err = spec_check(spec);
-	if (!err)
-		err = keyring_leave();
 	if (err)
 		return birth_failed(child, BIRTH_STAGE_PREPARE, -err);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
@@ -280,11 +276,12 @@ int birth_begin(const struct birth_spec *spec, struct birth_child *child)
 		close(pair[1]);
 		return birth_failed(child, BIRTH_STAGE_PREPARE, err);
 	}
-	err = birth_fork(spec, child, privileged, pair[1], parent_pidfd);
+	err = birth_fork_apart(spec, child, privileged, pair[1], parent_pidfd,
+			       &stage);
 	close(parent_pidfd);
 	close(pair[1]);
 	if (err)
-		return birth_failed(child, clone_stage(spec, -err), -err);
+		return birth_failed(child, stage, -err);
 	err = birth_map(spec, child->pid, privileged);
 	if (err)
 		return birth_map_failed(child, -err);

@@ -72,6 +72,15 @@ struct birth_child {
 uid_t birth_uid(pid_t supervisor_pid, unsigned int index);
 
 /*
+ * Before the first birth: what all children inherit, no shared memory in
+ * dumps, an empty session keyring and, if this process may make one, an empty
+ * network.  Owns two fds from then on, until birth_close().
+ * Return: 0, or -errno with why filled, BIRTH_WHY_MAX bytes.
+ */
+int birth_open(char *why);
+void birth_close(void);
+
+/*
  * Start a birth.  Takes about 1 ms, does not wait for the child.
  * Return: 0, or -errno with child->why filled and nothing left behind.
  */

@@ -10,6 +10,8 @@
 #include "jail/birth_priv.h"
 
 static const char *const stage_names[] = {
+	[BIRTH_STAGE_DUMPS] = "keep guest memory out of dumps",
+	[BIRTH_STAGE_KEYRING] = "leave the keyring",
 	[BIRTH_STAGE_PREPARE] = "prepare",
 	[BIRTH_STAGE_CLONE] = "clone into new namespaces",
 	[BIRTH_STAGE_CGROUP] = "be born in its cgroup",
@@ -17,7 +19,6 @@ static const char *const stage_names[] = {
 	[BIRTH_STAGE_FDS] = "place file descriptors",
 	[BIRTH_STAGE_NETWORK] = "leave the network",
 	[BIRTH_STAGE_RELEASE] = "wait for the program to start",
-	[BIRTH_STAGE_DUMPS] = "keep guest memory out of dumps",
 	[BIRTH_STAGE_IDENTITY] = "take user and group id",
 	[BIRTH_STAGE_PARENT] = "tie life to the supervisor",
 	[BIRTH_STAGE_SESSION] = "open a session",
@@ -80,9 +81,6 @@ static const char *prepare_hint(int err)
 	if (err == EINVAL)
 		return "the supervisor's list of fds or limits makes no sense; "
 		       "this is a bug";
-	if (err == EDQUOT)
-		return "this user has too many keyrings; raise sysctl "
-		       "kernel.keys.maxkeys";
 	return fds_hint(err);
 }
 
@@ -131,6 +129,9 @@ static const char *exec_hint(int err)
 static const char *stage_hint(enum birth_stage stage, int err)
 {
 	switch (stage) {
+	case BIRTH_STAGE_KEYRING:
+		return err == EDQUOT ? "this user has too many keyrings; raise "
+		       "sysctl kernel.keys.maxkeys" : NULL;
 	case BIRTH_STAGE_PREPARE:
 		return prepare_hint(err);
 	case BIRTH_STAGE_FDS:

@@ -29,7 +29,6 @@
 #include "jail/capabilities.h"
 
 #define HOSTNAME	"bulkhead"
-#define DUMPED_KINDS	"0x11"
 
 /* fds beside the listed ones that live until exec. */
 #define NR_SCENE_FDS	3
@@ -141,14 +140,14 @@ static void stage_fds(struct birth_scene *scene)
 /*
  * Gone after it: the host's network; what is left is a loopback that is down.
  *
- * The most expensive of the namespaces; made here and not by clone, so that
- * several births pay for it at the same time.
+ * Where heritage.c could not make one for all.  Made here and not by clone, so
+ * that several births pay for it at the same time.
  *
  * Should: come before the wait, as it needs no ids.
  */
 static void stage_network(const struct birth_scene *scene)
 {
-	if (unshare(CLONE_NEWNET) != 0)
+	if (scene->leave_network && unshare(CLONE_NEWNET) != 0)
 		stage_failed(scene, BIRTH_STAGE_NETWORK);
 }
 
@@ -162,23 +161,6 @@ static void stage_release(const struct birth_scene *scene)
 
 	if (read(scene->stage_fd, &go, 1) != 1 || go != BIRTH_GO)
 		_exit(EXIT_FAILURE);
-}
-
-/*
- * Gone after it: shared memory, which is guest RAM, in a dump of whatever
- * kind, also of a debugger that is asked for one (gcore).  exec keeps it.
- *
- * Should: come before the ids change: /proc/self is root's from there to exec.
- */
-static void stage_dumps(const struct birth_scene *scene)
-{
-	/* core(5): private anonymous memory, and headers of programs */
-	static const char kinds[] = DUMPED_KINDS;
-	int fd = open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || pwrite(fd, kinds, sizeof(kinds) - 1, 0) < 0)
-		stage_failed(scene, BIRTH_STAGE_DUMPS);
-	close(fd);
 }
 
 /*
@@ -391,7 +373,6 @@ noreturn void stages_run(struct birth_scene *scene)
 	stage_fds(scene);
 	stage_network(scene);
 	stage_release(scene);
-	stage_dumps(scene);
 	stage_identity(scene);
 	stage_parent(scene);
 	stage_session(scene);

@@ -10,8 +10,6 @@
 static uint8_t bounce[NR_BOUNCE][BOUNCE_BYTES] __attribute__((aligned(4096)));
 static uint32_t bounce_free = (1u << NR_BOUNCE) - 1;	/* bit n: buffer n */
 
-const uint8_t bounce_zeroes[BOUNCE_BYTES] __attribute__((aligned(4096)));
-
 void bounce_init(void)
 {
 	/*

@@ -17,7 +17,4 @@ void bounce_init(void);
 uint8_t *bounce_take(void);
 void bounce_drop(const uint8_t *buf);
 
-/* BOUNCE_BYTES of zeroes, aligned likewise; never written to. */
-extern const uint8_t bounce_zeroes[BOUNCE_BYTES];
-
 #endif

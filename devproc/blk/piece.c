@@ -17,6 +17,7 @@
 #include "devproc/blk/bounce.h"
 #include "devproc/blk/faults.h"
 #include "devproc/blk/transfer.h"
+#include "devproc/blk/zeroes.h"
 #include "devproc/walk.h"
 #include "ipc/probe.h"
 
@@ -214,8 +215,8 @@ static void start_data(struct blk_request *req)
 	} else {
 		io->nr_iov = 0;
 		/* Only read from. */
-		io->buf = (void *)(uintptr_t)bounce_zeroes;
-		io->bytes = at_most(io->bytes, BOUNCE_BYTES);
+		io->buf = (void *)(uintptr_t)zeroes();
+		io->bytes = at_most(io->bytes, ZEROES_BYTES);
 	}
 	file_io_start(io);
 }

@@ -12,10 +12,10 @@
 #include <string.h>
 
 #include "devproc/blk/qcow2_priv.h"
+#include "devproc/blk/zeroes.h"
 #include "ipc/log.h"
 
 #define LEASE_BYTES	(4u << 20)
-#define CHUNK_BYTES	(64u << 10)
 #define CLOSE_TURNS	10000
 
 enum lease_state {
@@ -47,8 +47,6 @@ static struct {
 
 /* Ready: one that is used up, and the one after it. */
 static struct range { uint64_t next, end; } ready[2];
-
-static const uint8_t zeroes[CHUNK_BYTES] __attribute__((aligned(4096)));
 
 static const struct qcow2_layer *const image = &qcow2.layer[0];
 
@@ -257,7 +255,7 @@ static void zero_some(void)
 	uint64_t left = lease.nr * image->cluster_bytes - lease.zeroed;
 
 	start(FILE_WRITE, (lease.first << image->header.cluster_bits) +
-	      lease.zeroed, zeroes, least(left, CHUNK_BYTES));
+	      lease.zeroed, zeroes(), least(left, ZEROES_BYTES));
 }
 
 static void finish(void)
@@ -321,7 +319,7 @@ static int step(void)
 			return 0;
 		}
 		start(FILE_WRITE, start_at + bytes - image->slice_bytes,
-		      zeroes, image->slice_bytes);
+		      zeroes(), image->slice_bytes);
 		return 0;
 	case LEASE_COUNT:
 		if (start_at + bytes > image->file_bytes)

@@ -131,6 +131,8 @@ static int open_probe(void)
 
 void harness_open(void)
 {
+	char why[BIRTH_WHY_MAX];
+
 	host.owner = getpid();
 	host.shm = -1;
 	atexit(harness_close);	/* also if the test bails out */
@@ -152,6 +154,8 @@ void harness_open(void)
 	must(host.shm >= 0, "shared memory");
 	open_terminal();
 	open_listeners();
+	if (birth_open(why))
+		tap_bail_out("%s", why);
 	/* Without keyrings in the kernel there is nothing to hide. */
 	syscall(SYS_add_key, "user", PROBE_KEY, "x", 1,
 		KEY_SPEC_SESSION_KEYRING);

@@ -185,10 +185,13 @@ else
 	[ "$(for role in $roles; do status_of "${pid[$role]}" Uid; done | sort -u)" = "$(id -u)" ]
 	report "six processes have the uid of their user, $(id -u)"
 fi
+# Root's supervisor makes one empty network for its children; a user's cannot.
+networks=6
+[ "$(id -u)" -ne 0 ] || networks=2
 [ "$(for role in $roles; do
 	for name in $namespaces; do readlink "/proc/${pid[$role]}/ns/$name"; done
-done | sort -u | wc -l)" -eq 42 ]
-report "no two processes share a namespace"
+done | sort -u | wc -l)" -eq $((36 + networks)) ]
+report "no two processes share a namespace, but for a network without anything: $networks"
 
 # A memfd that can be executed has the mode 0777.
 kernel_has_noexec() {

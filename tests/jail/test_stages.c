@@ -43,7 +43,8 @@ struct birth_case {
 /* In the order of the stages. */
 static const struct birth_case birth_cases[] = {
 	{ { "socketpair", EMFILE, -1, 0 }, "prepare", "ulimit -n" },
-	{ { "keyctl", EDQUOT, -1, 0 }, "prepare", "kernel.keys.maxkeys" },
+	{ { "keyctl", EDQUOT, -1, 0 }, "leave the keyring",
+	  "kernel.keys.maxkeys" },
 	{ { "clone3", EPERM, -1, 0 }, "clone into new namespaces",
 	  "kernel.unprivileged_userns_clone" },
 	{ { "clone3", ENOSPC, -1, 0 }, "clone into new namespaces",
@@ -54,13 +55,17 @@ static const struct birth_case birth_cases[] = {
 	  "CONFIG_USER_NS" },
 	{ { "clone3", EAGAIN, -1, 0 }, "clone into new namespaces",
 	  "ulimit -u" },
-	{ { "openat", EACCES, -1, 0 }, "map user and group id",
-	  "CAP_SETUID" },
+	{ { "openat", EACCES, -1, 0 }, "keep guest memory out of dumps",
+	  "/proc must be mounted" },
+	{ { "write", EPERM, 2, 4 }, "keep guest memory out of dumps",
+	  "CONFIG_ELF_CORE" },
 	{ { "dup3", EMFILE, -1, 0 }, "place file descriptors", "ulimit -n" },
 	{ { "dup2", EMFILE, -1, 0 }, "place file descriptors", "ulimit -n" },
 	{ { "close_range", ENOSYS, -1, 0 }, "place file descriptors",
 	  "Linux 5.9" },
 	{ { "unshare", EPERM, -1, 0 }, "leave the network", "apparmor" },
+	{ { "unshare", ENOSPC, -1, 0 }, "leave the network",
+	  "max_*_namespaces" },
 	{ { "setresgid", EPERM, -1, 0 }, "take user and group id",
 	  "apparmor" },
 	{ { "setresuid", EPERM, -1, 0 }, "take user and group id",
@@ -71,8 +76,6 @@ static const struct birth_case birth_cases[] = {
 	{ { "sethostname", EPERM, -1, 0 }, "open a session", "apparmor" },
 	{ { "write", EROFS, 2, 1 }, "forbid nested user namespaces",
 	  "/proc/sys/user/max_user_namespaces" },
-	{ { "pwrite64", EPERM, -1, 0 }, "keep guest memory out of dumps",
-	  "CONFIG_ELF_CORE" },
 	{ { "fsopen", ENODEV, -1, 0 }, "enter an empty root", "CONFIG_TMPFS" },
 	{ { "fsconfig", EPERM, -1, 0 }, "enter an empty root", "apparmor" },
 	{ { "fsmount", ENOSYS, -1, 0 }, "enter an empty root", "Linux 5.2" },
@@ -182,17 +185,22 @@ static void attempt_birth(const struct birth_spec *spec)
 static void host_with_fault(const void *arg)
 {
 	const struct birth_case *c = arg;
-	unsigned int nr_fds = harness_count_fds();
 	struct birth_child child;
 	struct birth_spec spec;
+	unsigned int nr_fds;
 
+	birth_close();
+	nr_fds = harness_count_fds();
 	harness_spec(PROBE_POLICY_RNG, &spec);
 	if (!install(&c->fault))
 		_exit(1);
-	verdict->err = birth_begin(&spec, &child);
+	verdict->err = birth_open(child.why);
+	if (verdict->err == 0)
+		verdict->err = birth_begin(&spec, &child);
 	if (verdict->err == 0)
 		verdict->err = birth_wait_exec(&child, HARNESS_TIMEOUT_MS);
 	memcpy(verdict->why, child.why, sizeof(child.why));
+	birth_close();
 	/* The fault may hit openat, too; /proc/self/fd is out of reach then. */
 	verdict->clean = harness_is_childless() &&
 			 (strcmp(c->fault.call, "openat") == 0 ||
@@ -226,6 +234,7 @@ static void host_without_namespaces(const void *arg)
 	int fd;
 
 	(void)arg;
+	birth_close();	/* made with rights that this one has not */
 	harness_spec(PROBE_POLICY_RNG, &spec);
 	if (unshare(CLONE_NEWUSER) != 0)
 		_exit(1);
@@ -289,6 +298,7 @@ static void host_without_privilege(const void *arg)
 	struct birth_spec spec;
 
 	(void)arg;
+	birth_close();	/* made with rights that this one has not */
 	harness_spec(PROBE_POLICY_RNG, &spec);
 	if (geteuid() == 0 && (setresgid(1, 1, 1) != 0 ||
 			       setresuid(1, 1, 1) != 0 ||
