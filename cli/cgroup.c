@@ -49,14 +49,19 @@ static int make_room(struct cgroup *cg)
 	return ret;
 }
 
-/* From the parent to the folder; whether that is needed is seen later. */
+/*
+ * From the parent to the folder.  Never with processes in the parent: memory
+ * and io would be refused, but cpu, which has threads of its own, would be
+ * granted and make of the parent the root of a threaded subtree, in which no
+ * other cgroup can have controllers (cgroup-v2.rst, "Threads").
+ */
 static void ask_parent(struct cgroup *cg, const char *name)
 {
-	int ret = control_subtree(cg->parent, '+', name);
-
-	if (ret == -EBUSY && cg->automatic && !cg->moved && !make_room(cg))
-		ret = control_subtree(cg->parent, '+', name);
-	if (!ret)
+	if (cgroup_is_occupied(cg->parent) && cg->automatic && !cg->moved)
+		(void)make_room(cg);
+	if (cgroup_is_occupied(cg->parent))
+		return;
+	if (!control_subtree(cg->parent, '+', name))
 		cg->given |= 1u << cgroup_bit(name);
 }
 

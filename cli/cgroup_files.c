@@ -136,6 +136,16 @@ bool cgroup_offers(const char *folder, const char *controller)
 	return false;
 }
 
+bool cgroup_is_occupied(const char *folder)
+{
+	char text[32];
+
+	if (cgroup_read(folder, "cgroup.type", text, sizeof(text)))
+		return false;
+	return cgroup_read(folder, "cgroup.procs", text, sizeof(text)) ||
+	       text[0];
+}
+
 bool cgroup_is_one(const char *folder)
 {
 	struct statfs fs;

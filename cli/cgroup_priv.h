@@ -34,6 +34,12 @@ int cgroup_write(const char *folder, const char *file, const char *text);
 /* Whether a controller may be used there. */
 bool cgroup_offers(const char *folder, const char *controller);
 
+/*
+ * Whether processes of its own are in the way of its giving controllers to
+ * cgroups below it.  Only the root may have both, and has no type.
+ */
+bool cgroup_is_occupied(const char *folder);
+
 /* Whether it is a folder of cgroup2. */
 bool cgroup_is_one(const char *folder);
 

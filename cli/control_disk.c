@@ -126,7 +126,8 @@ static json_t *describe_move(const struct device *dev)
 json_t *control_move(struct vm *vm, const json_t *request, bool *waits)
 {
 	const json_t *path = json_object_get(request, "path");
-	bool cancel = json_is_true(json_object_get(request, "cancel"));
+	const json_t *leave_off = json_object_get(request, "cancel");
+	bool cancel = json_is_true(leave_off);
 	char why[VM_WHY_MAX];
 	struct device *dev;
 	json_t *error;
@@ -135,6 +136,8 @@ json_t *control_move(struct vm *vm, const json_t *request, bool *waits)
 	dev = find_disk(vm, request, &error);
 	if (!dev)
 		return error;
+	if (leave_off && !json_is_boolean(leave_off))
+		return control_error("cancel must be true or false");
 	if (path && (cancel || !json_is_string(path)))
 		return control_error("path must be text, and without cancel");
 	if (path && move_begin(dev, json_string_value(path), why))

@@ -8,7 +8,7 @@
 report "--help lists the commands"
 "$bulkhead" --version | grep -qx 'bulkhead [0-9.]*'
 report "--version"
-for command in run ps stats top events walk stop kill fault replay check doctor; do
+for command in run ps stats top events walk stop kill device disk fault replay check doctor; do
 	"$bulkhead" "$command" --help | grep -q "^Usage: bulkhead $command"
 	report "$command --help"
 	"$bulkhead" "$command" --version | grep -qx 'bulkhead [0-9.]*'

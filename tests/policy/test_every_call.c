@@ -250,7 +250,10 @@ static void test_conditions(const struct policy *policy,
 				break_condition(policy, rule,
 						&rule->clauses[j], k, &tally);
 	}
-	tap_result(tally.nr_dead == tally.nr_tried &&
+	/* The child of `bulkhead disk` has no fd but those that it may use. */
+	if (!tally.nr_conds && !strcmp(policy->name, "disk"))
+		return;
+	tap_result(tally.nr_conds && tally.nr_dead == tally.nr_tried &&
 		   tally.nr_broken == tally.nr_conds,
 		   "%s: each of %u conditions, broken in %u ways in all, kills",
 		   policy->name, tally.nr_conds, tally.nr_tried);
@@ -288,8 +291,8 @@ static void test_policy(const struct policy *policy)
 int main(void)
 {
 	static const struct policy *const policies[] = {
-		&policy_core, &policy_blk, &policy_console, &policy_rng,
-		&policy_serial,
+		&policy_core, &policy_blk, &policy_console, &policy_disk,
+		&policy_rng, &policy_serial,
 	};
 
 	word = mmap(NULL, sizeof(*word), PROT_READ | PROT_WRITE,
