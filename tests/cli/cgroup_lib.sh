@@ -32,13 +32,14 @@ trap undo EXIT
 
 # refused NAME STATUS PATTERN ARG...: bulkhead run fails so, in one line
 refused() {
-	local name=$1 wanted=$2 pattern=$3 status
+	local name=$1 wanted=$2 pattern=$3 status said
 	shift 3
 	run_vm "$@"
 	status=$?
+	said=$(tail -n 1 "$scratch/err")
 	[ "$status" -eq "$wanted" ] && says "$pattern" &&
 		[ "$(wc -l <"$scratch/err")" -eq 1 ] && [ ! -e "$own/bulkhead-$vm" ]
-	report "$name: $(tail -n 1 "$scratch/err")"
+	report "$name: $said"
 }
 
 # needs_cgroup2 WHAT: or all of it is skipped

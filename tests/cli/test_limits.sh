@@ -79,8 +79,9 @@ if [ -d /lab/scratch ]; then
 	start_vm --set 'blk vda.path=/lab/scratch/limited.img' \
 		--set 'blk vda.io_max=riops=40 wbps=1M' --set 'blk vda.io_weight=200'
 	at=$own/bulkhead-$vm
-	grep -Eq '^[0-9]+:[0-9]+ rbps=max wbps=1048576 riops=40 wiops=max$' "$at/vda/io.max"
-	report "io_max is for the disk that the image lies on: $(cat "$at/vda/io.max")"
+	limit=$(cat "$at/vda/io.max")
+	grep -Eqx '[0-9]+:[0-9]+ rbps=max wbps=1048576 riops=40 wiops=max' <<<"$limit"
+	report "io_max is for the disk that the image lies on: $limit"
 	reads() { sed -nE 's/.* rios=([0-9]+).*/\1/p' "$at/vda/io.stat" | head -n 1; }
 	sleep 1
 	before=$(reads)

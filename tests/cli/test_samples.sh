@@ -7,7 +7,7 @@
 for sample in "$source"/configs/*.conf; do
 	"$bulkhead" check "$sample" >"$scratch/out" 2>"$scratch/err" &&
 		grep -q ': ok$' "$scratch/out" && [ ! -s "$scratch/err" ]
-	report "check $(basename "$sample")"
+	report "check ${sample##*/}"
 done
 
 # keys_of SECTION: as the program lists them when it meets an unknown one

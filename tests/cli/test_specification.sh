@@ -17,8 +17,9 @@ rows=$(awk '/^\|/ { if ($0 ~ /^\| *---/) { held = ""; next }
 		next }
 	{ if (held) print held; held = "" }' docs/SPECIFICATION.md |
 	sed 's/^| *//; s/ *|$//')
-[ "$(wc -l <<<"$rows")" -gt 50 ]
-report "SPECIFICATION.md has $(wc -l <<<"$rows") promises"
+nr=$(wc -l <<<"$rows")
+[ "$nr" -gt 50 ]
+report "SPECIFICATION.md has $nr promises"
 unheld=$(awk -F ' [|] ' 'NF != 2 || $2 !~ /tests\/|make |policy\//' <<<"$rows")
 [ -z "$unheld" ] || ! echo "# $unheld"
 report "each of them names what holds it"
@@ -31,8 +32,9 @@ lost=''
 for file in $(named); do
 	[ -e "$file" ] || lost+=" $file"
 done
+nr=$(named | wc -l)
 [ -z "$lost" ]
-report "$(named | wc -l) files are named, and are there${lost:+, but not$lost}"
+report "$nr files are named, and are there${lost:+, but not$lost}"
 
 # A test of C is run if it is built; one of the shell if it can be executed.
 idle=''
@@ -52,12 +54,17 @@ done < <(sed -nE "s,.*\`make ([a-z-]+)\`.*,\\1,p" docs/SPECIFICATION.md README.m
 [ -z "$lost" ]
 report "every 'make TARGET' is one${lost:+, but not$lost}"
 
+# A substitution there is run before report() looks at the result, and is it.
+lost=$(grep -rnE --include='*.sh' 'report .*\$\([^(]' tests | grep -v 'grep -rnE')
+[ -z "$lost" ] || ! sed 's/^/# /' <<<"$lost"
+report "no test of the shell loses its result to its name"
+
 # --- commands and options --------------------------------------------------------
 
 commands=$("$bulkhead" --help | sed -n 's/^  \([a-z]*\)  *[A-Z].*/\1/p' | sort)
 in_manual=$(sed -n 's/^\.It Cm \([a-z]*\).*/\1/p' "$manual" | sort -u)
 [ -n "$commands" ] && [ "$commands" = "$in_manual" ]
-report "bulkhead(1) has the commands of --help: $(tr '\n' ' ' <<<"$commands")"
+report "bulkhead(1) has the commands of --help: ${commands//$'\n'/ }"
 
 # manual_options COMMAND: of its synopsis and its description
 manual_options() {

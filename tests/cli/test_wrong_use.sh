@@ -149,17 +149,18 @@ unharmed "requests"
 
 # refused STATUS ARG...: bulkhead ends with it, says why in one line, no more
 refused() {
-	local wanted=$1 got
+	local wanted=$1 got words
 	shift
 	timeout 30 "$bulkhead" "$@" >"$scratch/said" 2>"$scratch/complained" </dev/null
 	got=$?
+	words="bulkhead $*"
 	if [ "$got" -ne "$wanted" ] || [ "$(wc -l <"$scratch/complained")" -ne 1 ] ||
 		[ -s "$scratch/said" ]; then
 		echo "# status $got"
 		head -n 5 "$scratch/said" "$scratch/complained" | sed "s/^/# /"
 		false
 	fi
-	report "$(cut -c1-100 <<<"bulkhead $*"): status $wanted"
+	report "${words:0:100}: status $wanted"
 }
 
 refused 1 run "$scratch/vm.conf"

@@ -6,6 +6,8 @@
  * many requests ended, how many with a bad status or the wrong pattern, how
  * many it got back twice or without having asked, how many never.
  *
+ * Command line "halt": then it halts, for ever; else the power is off.
+ *
  * The completions are looked at in the used ring, so that a device that
  * forgets its interrupt does no harm here; other guests are about those.
  */
@@ -159,7 +161,6 @@ static void storm(void)
 
 void guest_main(const char *cmdline)
 {
-	(void)cmdline;
 	lapic_enable();
 	if (!find_disk()) {
 		put("no disk\n");
@@ -178,5 +179,7 @@ void guest_main(const char *cmdline)
 	put_value("lost", nr_in_flight());
 	mmio_write8(common + STATUS, 0);
 	put_value("status", mmio_read8(common + STATUS));
+	while (text_equal(cmdline, "halt"))
+		__asm__ volatile("cli; hlt");
 	power_off();
 }

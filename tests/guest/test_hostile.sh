@@ -122,8 +122,9 @@ while [ "$runs" -lt 2 ] || [ "$SECONDS" -lt "$end" ]; do
 	runs=$((runs + 1))
 done
 hostile_to=$(batches)
+printf -v seeds '%x to %x' "$seed" $((seed + runs - 1))
 [ -z "$failed" ]
-report "$runs runs of $rounds rounds, seeds $(printf '%x to %x' "$seed" $((seed + runs - 1))): nobody dies, the disk answers"
+report "$runs runs of $rounds rounds, seeds $seeds: nobody dies, the disk answers"
 [ -z "$failed" ] || echo "# seeds that failed:$failed"
 
 spin=$(median "$spin_from" "$spin_to")

@@ -73,7 +73,7 @@ for ((i = 0; i < 500; i++)); do
 	sleep 0.02
 done
 grep -q ': running:' "$scratch/err.second"
-report "a second VM of uid $(id -u)"
+report "a second VM of uid $UID"
 
 # other ROLE: pid of the second VM's process
 other() {

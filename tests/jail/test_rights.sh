@@ -43,8 +43,8 @@ for role in core blk console rng serial; do
 	esac
 done
 for role in core blk console rng serial; do
-	"$build/tests/jail/show_jail" "$(process "$role")" >"$scratch/jail"
-	report "$role: $(cut -d : -f 2- "$scratch/jail")"
+	said=$("$build/tests/jail/show_jail" "$(process "$role")")
+	report "$role:${said#*:}"
 done
 "$bulkhead" kill "$vm" >/dev/null 2>&1
 wait "$supervisor"

@@ -183,7 +183,7 @@ if [ "$(id -u)" -eq 0 ]; then
 	report "six processes have six uids"
 else
 	[ "$(for role in $roles; do status_of "${pid[$role]}" Uid; done | sort -u)" = "$(id -u)" ]
-	report "six processes have the uid of their user, $(id -u)"
+	report "six processes have the uid of their user, $UID"
 fi
 # Root's supervisor makes one empty network for its children; a user's cannot.
 networks=6
