@@ -228,6 +228,8 @@ check-qcow2:
 	$(Q)BULKHEAD_BUILD=$(abspath $(O)) QCOW2_KILLS=200 CK_VERBOSITY=normal \
 		$(O)/tests/wire/test_blk_qcow2
 	$(Q)QCOW2_ROUNDS=5 CK_VERBOSITY=normal $(O)/tests/unit/test_qcow2
+	$(Q)BULKHEAD_BUILD=$(abspath $(O)) QCOW2_CUTS=8 CK_VERBOSITY=normal \
+		$(O)/tests/wire/test_record_qcow2
 
 # Kills under a Debian guest's fio --verify, in the lab: a quarter of an hour,
 # or less: make check-rebirth KILLS=20 STOPS=2 CRASHES=3 OTHERS=3

@@ -227,10 +227,6 @@ static int check_blk(struct config *cfg, struct config_device *dev, char *err)
 				    "%s: [blk %s] has 'backing', which is for 'format = qcow2'",
 				    dev->chain.backing[0].file.origin,
 				    dev->name);
-	if (dev->record.path && dev->format != LIFE_BLK_RAW)
-		return config_error(err,
-				    "%s: [blk %s]: a record is of the disk of a raw image; take 'record' away or say 'format = raw'",
-				    dev->record.origin, dev->name);
 	if (!dev->nr_queues)
 		dev->nr_queues = cfg->nr_cpus < DEFAULT_MAX_QUEUES ?
 					 cfg->nr_cpus :

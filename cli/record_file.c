@@ -18,19 +18,22 @@ static int fail(const struct config_path *record, int err, const char *what,
 	return -err;
 }
 
-static int write_header(const struct config_path *record,
+static int write_header(const struct config_device *cfg,
 			const struct host_end *end, char *why)
 {
+	bool grows = cfg->format != LIFE_BLK_RAW;
 	struct record_header header = {
 		.version = RECORD_VERSION,
 		.header_bytes = sizeof(header),
-		.disk_bytes = end->size_bytes - end->size_bytes % 512,
+		.disk_bytes = end->size_bytes -
+			      (grows ? 0 : end->size_bytes % 512),
+		.flags = grows ? RECORD_GROWS : 0,
 	};
 
 	memcpy(header.magic, RECORD_MAGIC, sizeof(header.magic));
 	if (pwrite(end->out_fd, &header, sizeof(header), 0) == sizeof(header))
 		return 0;
-	return fail(record, EIO, "cannot write to it", why);
+	return fail(&cfg->record, EIO, "cannot write to it", why);
 }
 
 /* A record that ended before its guest did anything counts as new. */
@@ -54,5 +57,5 @@ int record_file_open(const struct config_device *cfg, struct host_end *end,
 		return fail(record, EEXIST,
 			    "exists already; a record begins with its disk, so move the old one away",
 			    why);
-	return write_header(record, end, why);
+	return write_header(cfg, end, why);
 }

@@ -14,6 +14,7 @@
 
 #define SECTOR_BYTES	512u	/* the unit of all offsets */
 #define CHUNK_BYTES	(64u << 10)
+#define MAX_BYTES	(1ull << 60)	/* no file system has larger files */
 
 static int fail(char *why, int err, const char *what)
 {
@@ -31,12 +32,14 @@ static int read_header(struct replay *replay, char *why)
 	    memcmp(header.magic, RECORD_MAGIC, sizeof(header.magic)) ||
 	    header.version != RECORD_VERSION ||
 	    header.header_bytes != sizeof(header) ||
-	    header.disk_bytes % SECTOR_BYTES ||
-	    header.disk_bytes > INT64_MAX) {
+	    header.flags & ~RECORD_GROWS ||
+	    (header.disk_bytes % SECTOR_BYTES && !header.flags) ||
+	    header.disk_bytes > MAX_BYTES) {
 		snprintf(why, REPLAY_WHY_MAX, "not a record of a disk");
 		return -EINVAL;
 	}
 	replay->disk_bytes = header.disk_bytes;
+	replay->grows = header.flags & RECORD_GROWS;
 	return 0;
 }
 
@@ -51,12 +54,13 @@ static bool is_sound(const struct replay *replay,
 		     uint64_t file_bytes)
 {
 	uint64_t room = file_bytes - position - sizeof(*entry);
+	uint64_t most = replay->grows ? MAX_BYTES : replay->disk_bytes;
 
 	return entry->magic == RECORD_ENTRY_MAGIC &&
 	       entry->position == position && entry->op >= RECORD_WRITE &&
-	       entry->op <= RECORD_FLUSH &&
-	       entry->offset <= replay->disk_bytes &&
-	       entry->bytes <= replay->disk_bytes - entry->offset &&
+	       entry->op <= (replay->grows ? RECORD_SIZE : RECORD_FLUSH) &&
+	       entry->offset <= most &&
+	       entry->bytes <= most - entry->offset &&
 	       (entry->offset | entry->bytes) % SECTOR_BYTES == 0 &&
 	       entry->covers <= position && data_bytes(entry) <= room;
 }
@@ -81,6 +85,17 @@ static int keep_flush(struct replay *replay)
 	return 0;
 }
 
+/* One that was begun earlier and ended later takes nothing back. */
+static uint64_t covered_by(const struct replay *replay,
+			   const struct record_entry *flush)
+{
+	uint64_t before = replay->nr_flushes ?
+		replay->entry[replay->flush[replay->nr_flushes - 1]].covers :
+		0;
+
+	return before > flush->covers ? before : flush->covers;
+}
+
 static int keep_entry(struct replay *replay, const struct record_entry *entry)
 {
 	struct record_entry *array = grown(replay->entry, replay->nr_entries,
@@ -89,9 +104,13 @@ static int keep_entry(struct replay *replay, const struct record_entry *entry)
 	if (!array)
 		return -ENOMEM;
 	replay->entry = array;
-	if (entry->op == RECORD_FLUSH && keep_flush(replay))
-		return -ENOMEM;
-	array[replay->nr_entries++] = *entry;
+	array[replay->nr_entries] = *entry;
+	if (entry->op == RECORD_FLUSH) {
+		array[replay->nr_entries].covers = covered_by(replay, entry);
+		if (keep_flush(replay))
+			return -ENOMEM;
+	}
+	replay->nr_entries++;
 	return 0;
 }
 
@@ -230,12 +249,34 @@ static int put_zeroes(int out, uint64_t offset, uint64_t bytes)
 	return ret;
 }
 
+/* What makes zeroes makes no file longer. */
+static int put_zeroes_within(int out, uint64_t offset, uint64_t bytes)
+{
+	struct stat st;
+
+	if (fstat(out, &st) < 0)
+		return -errno;
+	if (offset >= (uint64_t)st.st_size)
+		return 0;
+	if (bytes > (uint64_t)st.st_size - offset)
+		bytes = (uint64_t)st.st_size - offset;
+	return put_zeroes(out, offset, bytes);
+}
+
 static int put_entry(const struct job *job, const struct record_entry *entry)
 {
-	if (entry->op == RECORD_FLUSH)
+	switch ((enum record_op)entry->op) {
+	case RECORD_FLUSH:
 		return 0;
-	if (entry->op != RECORD_WRITE)
-		return put_zeroes(job->out, entry->offset, entry->bytes);
+	case RECORD_SIZE:
+		return ftruncate(job->out, (off_t)entry->bytes) < 0 ? -errno :
+								      0;
+	case RECORD_WRITE:
+		break;
+	default:
+		return put_zeroes_within(job->out, entry->offset,
+					 entry->bytes);
+	}
 	return copy(job->replay->fd, entry->position + sizeof(*entry),
 		    job->out, entry->offset, entry->bytes);
 }

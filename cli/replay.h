@@ -17,7 +17,8 @@
 
 struct replay {
 	int fd;			/* of the record, owned */
-	uint64_t disk_bytes;
+	uint64_t disk_bytes;	/* of the file, when the record began */
+	bool grows;		/* it is of a format that grows */
 	struct record_entry *entry;	/* owned, in the file's order */
 	size_t nr_entries;
 	size_t *flush;		/* owned: which entries are flushes */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "devproc/blk/blk.h"
+#include "devproc/blk/record.h"
 #include "devproc/blk/ring.h"
 #include "devproc/loop.h"
 #include "ipc/inherit.h"
@@ -100,6 +101,7 @@ static bool try_start(struct file_io *io)
 		sqe = io_uring_get_sqe(&ring);
 	if (!sqe)
 		return false;
+	record_begin(io);
 	prepare(sqe, io);
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	io_uring_sqe_set_data(sqe, io);
@@ -169,7 +171,7 @@ static void end(struct file_io *io, int result)
 {
 	if (result == -EAGAIN || result == -EINTR)
 		file_io_start(io);
-	else
+	else if (!record_take(io, result))
 		io->done(io, result);
 }
 
@@ -252,7 +254,10 @@ int file_io_truncate(unsigned int file, uint64_t bytes)
 	/* io_uring learned it in Linux 6.9 only. */
 	if (file != FILE_IMAGE)
 		return -EINVAL;
-	return ftruncate(RES_FD, (off_t)bytes) < 0 ? -errno : 0;
+	if (ftruncate(RES_FD, (off_t)bytes) < 0)
+		return -errno;
+	record_size(bytes);
+	return 0;
 }
 
 int file_io_settle(void)

@@ -38,7 +38,10 @@ enum file_op {
  * alone from file_io_start() to done().
  */
 struct file_io {
-	struct file_io *next;	/* this layer's */
+	union {		/* this layer's */
+		struct file_io *next;	/* while it waits */
+		uint64_t covers;	/* SYNC, in flight: record.c */
+	};
 	/*
 	 * It has ended.  result: bytes read or written, which may be fewer than
 	 * asked for, 0 at the end of the file; 0 of other operations; or
@@ -79,7 +82,7 @@ void file_io_start(struct file_io *io);
  */
 int file_io_run(struct file_io *io);
 
-/* Of FILE_IMAGE, a regular file: its new size.  0 or -errno. */
+/* Of FILE_IMAGE, a regular file: its new size.  0 or -errno.  Waits. */
 int file_io_truncate(unsigned int file, uint64_t bytes);
 
 /*

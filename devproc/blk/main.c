@@ -220,7 +220,7 @@ static int blk_open(const struct life_birth *birth)
 	if (!ret)
 		ret = file_io_open(blk->direct, blk->record, blk->nr_extra);
 	if (!ret && blk->record)
-		ret = record_open(&image);
+		ret = record_open();
 	if (!ret)
 		ret = throttle_open(&blk->throttle);
 	if (!ret)

@@ -14,6 +14,7 @@
 #include "devproc/blk/blk.h"
 #include "devproc/blk/qcow2_format.h"
 #include "devproc/blk/qcow2_priv.h"
+#include "devproc/blk/record.h"
 #include "devproc/device.h"
 
 /* A file may be counted that has grown by so many clusters meanwhile. */
@@ -117,8 +118,8 @@ static int qcow2_open(struct blk_image *image)
 
 	if (ret)
 		return ret;
+	qcow2.tables_anew = record_goes_on();
 	ret = qcow2_open_layers(&scan, image->io_align, why);
-
 	if (ret) {
 		device_fail("%s", why);
 		return ret;

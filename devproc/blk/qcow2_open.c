@@ -192,6 +192,36 @@ static int note_all(void)
 	return ret;
 }
 
+static int write_anew(uint64_t cluster)
+{
+	static uint8_t part[HEAD_BYTES] __attribute__((aligned(4096)));
+	uint64_t start = cluster << image->header.cluster_bits;
+	uint64_t bytes = least(sizeof(part), image->cluster_bytes);
+	int ret = 0;
+
+	for (uint64_t at = 0; !ret && at < image->cluster_bytes; at += bytes) {
+		ret = qcow2_read(image, start + at, part, bytes);
+		if (!ret)
+			ret = qcow2_write(image, start + at, part, bytes);
+	}
+	return ret;
+}
+
+/*
+ * A killed process may have written tables that its record does not have; its
+ * guest was not told of the requests that they were for.  Now we build on what
+ * is in the file, so the record is to have that, too.
+ */
+static int write_tables_anew(uint64_t end)
+{
+	int ret = 0;
+
+	for (uint64_t n = 0; !ret && n < end; n++)
+		if (is_metadata(n))
+			ret = write_anew(n);
+	return ret ? ret : qcow2_sync();
+}
+
 /* As many as there will be, all guest clusters written, and some to spare. */
 static uint64_t clusters_wanted(void)
 {
@@ -295,7 +325,7 @@ static int open_for_writing(struct qcow2_scan *scan, char *why)
 	if (note_all())
 		return fail(why, 0, -EUCLEAN,
 			    "is corrupt: its tables overlap; it can be read with read_only = yes");
-	if (clear_marks())
+	if ((qcow2.tables_anew && write_tables_anew(end)) || clear_marks())
 		return fail(why, 0, -EIO, "cannot be written");
 	lease_open(end);
 	return 0;

@@ -31,6 +31,7 @@ extern struct qcow2_disk {
 	bool writable;
 	bool broken;		/* was found corrupt: nothing is written any more */
 	bool leaky;		/* something was left that the next open repairs */
+	bool tables_anew;	/* open writes all tables once more, as they are */
 	/* Of layer 0, if it is writable: */
 	bool marked;		/* the file says that it is dirty */
 	uint8_t *metadata;	/* bit per cluster: a table, not data */

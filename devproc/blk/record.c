@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Appending to the record of a disk, see devproc/blk/record.h.  bulkhead-blk,
- * D4: when a request has changed the image, its entry is written to RES2_FD,
- * and only then is the guest told.
+ * Appending to the record of an image, see devproc/blk/record.h.  bulkhead-blk,
+ * D4: when an operation has changed the image file, its entry is written to
+ * RES2_FD, and only then does whoever began it hear of its end.
  *
- * A flush covers what the image had when the flush was begun: all entries
- * that had their place in the file by then.
+ * A flush covers what the image had when it was begun: all entries that had
+ * their place in the record by then.
  */
 #include "devproc/blk/record.h"
 
@@ -14,28 +14,34 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "devproc/blk/steps.h"
+#include "devproc/blk/blk.h"
 #include "ipc/inherit.h"
 #include "ipc/log.h"
 #include "ipc/record.h"
 
-/* What each request is to leave in the record; touched only if there is one. */
+/* A request has one operation in flight; a format has some of its own. */
+#define NR_SLOTS	(BLK_MAX_REQUESTS + 128u)
+
+bool record_on;
+
+/* Entries on their way; touched only if there is a record. */
 static struct slot {
 	struct file_io io;
-	struct blk_request *req;
+	struct slot *next;		/* free */
+	struct file_io *of;
+	int result;			/* of it */
+	uint64_t bytes;			/* of the entry, data included */
 	struct record_entry entry;
-	struct record_entry flush;	/* follows it, if it was written through */
-	struct iovec spans[1 + BLK_MAX_SPANS + 1];	/* entry, data, flush */
-	uint16_t nr_spans;
-} slots[BLK_MAX_REQUESTS];
+	struct iovec spans[1 + BLK_MAX_SPANS];	/* entry, data */
+} slots[NR_SLOTS];
 
 static struct {
-	bool open;
-	bool no_flush;
+	struct slot *free;
 	uint64_t end;		/* where the next entry goes */
+	bool goes_on;
 } record;
 
-int record_open(const struct blk_image *image)
+int record_open(void)
 {
 	off_t end = lseek(RES2_FD, 0, SEEK_END);
 
@@ -46,118 +52,146 @@ int record_open(const struct blk_image *image)
 	/* A process before us may have died with half an entry written. */
 	record.end = ((uint64_t)end + RECORD_ALIGN - 1) &
 		     ~(uint64_t)(RECORD_ALIGN - 1);
-	record.no_flush = image->ignore_flush;
-	record.open = true;
+	record.goes_on = end > (off_t)sizeof(struct record_header);
+	for (unsigned int i = 0; i < NR_SLOTS; i++) {
+		slots[i].next = record.free;
+		record.free = &slots[i];
+	}
+	record_on = true;
 	return 0;
 }
 
-static enum record_op op_of(const struct blk_request *req)
+bool record_goes_on(void)
 {
-	switch ((enum blk_op)req->op) {
-	case BLK_OP_WRITE:
+	return record_on && record.goes_on;
+}
+
+/* The disk goes on; the record is good up to `position`. */
+static void give_up(uint64_t position, const char *why)
+{
+	if (record_on)
+		log_err("record ends at byte %llu: %s",
+			(unsigned long long)position, why);
+	record_on = false;
+}
+
+void record_note_sync(struct file_io *io)
+{
+	io->covers = record.end;
+}
+
+static enum record_op op_of(const struct file_io *io)
+{
+	switch ((enum file_op)io->op) {
+	case FILE_WRITE:
 		return RECORD_WRITE;
-	case BLK_OP_DISCARD:
+	case FILE_PUNCH:
 		return RECORD_DISCARD;
-	case BLK_OP_FLUSH:
+	case FILE_SYNC:
 		return RECORD_FLUSH;
 	default:
 		return RECORD_ZERO;
 	}
 }
 
-/* A flush that does nothing (cache = unsafe) covers nothing. */
-static bool is_wanted(const struct blk_request *req)
+/* The first `bytes` of what io wrote.  Return: how many spans. */
+static uint16_t point_at_data(const struct file_io *io, uint64_t bytes,
+			      struct iovec *spans)
 {
-	return record.open && req->op != BLK_OP_READ &&
-	       !(req->op == BLK_OP_FLUSH && record.no_flush);
-}
+	uint16_t nr = 0;
 
-void record_begin(struct blk_request *req)
-{
-	struct slot *slot = &slots[req->index];
-
-	if (!is_wanted(req))
-		return;
-	slot->entry = (struct record_entry) {
-		.magic = RECORD_ENTRY_MAGIC,
-		.op = op_of(req),
-		.offset = req->op == BLK_OP_FLUSH ? 0 : req->offset,
-		.bytes = req->left,
-		.covers = req->op == BLK_OP_FLUSH ? record.end : 0,
-	};
-	slot->spans[0].iov_base = &slot->entry;
-	slot->spans[0].iov_len = sizeof(slot->entry);
-	slot->nr_spans = 1;
-	if (req->op != BLK_OP_WRITE)
-		return;
-	memcpy(&slot->spans[1], req->data,
-	       req->nr_data * sizeof(*req->data));
-	slot->nr_spans = (uint16_t)(1 + req->nr_data);
-}
-
-/* Data is whole sectors, so that entries stay aligned. */
-static uint64_t length_of(const struct slot *slot)
-{
-	uint64_t bytes = 0;
-
-	for (uint16_t i = 0; i < slot->nr_spans; i++)
-		bytes += slot->spans[i].iov_len;
-	return bytes;
-}
-
-/*
- * A write that was made to be a flush as well (request_becomes_flush()): so is
- * each before it, or the guest would not have been told of them.
- */
-static void add_flush(struct slot *slot)
-{
-	uint64_t position = slot->entry.position + length_of(slot);
-
-	slot->flush = (struct record_entry) {
-		.magic = RECORD_ENTRY_MAGIC,
-		.op = RECORD_FLUSH,
-		.position = position,
-		.covers = position,
-	};
-	slot->spans[slot->nr_spans].iov_base = &slot->flush;
-	slot->spans[slot->nr_spans++].iov_len = sizeof(slot->flush);
+	if (io->nr_iov == 0) {
+		spans[0].iov_base = io->buf;
+		spans[0].iov_len = bytes;
+		return 1;
+	}
+	for (; bytes > 0 && nr < io->nr_iov; nr++) {
+		spans[nr] = io->iov[nr];
+		if (spans[nr].iov_len > bytes)
+			spans[nr].iov_len = bytes;
+		bytes -= spans[nr].iov_len;
+	}
+	return nr;
 }
 
 static void on_written(struct file_io *io, int result)
 {
-	const struct slot *slot = (const struct slot *)
-		((const char *)io - offsetof(struct slot, io));
+	struct slot *slot = (struct slot *)
+		((char *)io - offsetof(struct slot, io));
 
-	/* The disk goes on; the record is good up to here. */
-	if (result < 0 || (uint64_t)result != length_of(slot)) {
-		if (record.open)
-			log_err("record ends at byte %llu: %s",
-				(unsigned long long)slot->entry.position,
-				result < 0 ? strerror(-result) : "no room");
-		record.open = false;
-	}
-	steps_recorded(slot->req);
+	if (result < 0 || (uint64_t)result != slot->bytes)
+		give_up(slot->entry.position,
+			result < 0 ? strerror(-result) : "no room");
+	slot->next = record.free;
+	record.free = slot;
+	slot->of->done(slot->of, slot->result);
 }
 
-bool record_append(struct blk_request *req)
+static void fill(struct slot *slot, const struct file_io *io, int result)
 {
-	struct slot *slot = &slots[req->index];
+	bool write = io->op == FILE_WRITE;
+	bool sync = io->op == FILE_SYNC;
 
-	if (!is_wanted(req))
-		return false;
-	slot->entry.position = record.end;
-	if (req->op == BLK_OP_FLUSH && slot->entry.op != RECORD_FLUSH)
-		add_flush(slot);
-	record.end += length_of(slot);
-	slot->req = req;
-	slot->io = (struct file_io) {
-		.done = on_written,
-		.op = FILE_WRITE,
-		.file = FILE_RECORD,
-		.offset = slot->entry.position,
-		.iov = slot->spans,
-		.nr_iov = slot->nr_spans,
+	slot->entry = (struct record_entry) {
+		.magic = RECORD_ENTRY_MAGIC,
+		.op = op_of(io),
+		.position = record.end,
+		.offset = sync ? 0 : io->offset,
+		/* A write may be short: what it has done is what counts. */
+		.bytes = write ? (uint64_t)result : sync ? 0 : io->bytes,
+		.covers = sync ? io->covers : 0,
 	};
+	slot->bytes = sizeof(slot->entry);
+	slot->spans[0].iov_base = &slot->entry;
+	slot->spans[0].iov_len = sizeof(slot->entry);
+	slot->io = (struct file_io) {
+		.done = on_written, .op = FILE_WRITE, .file = FILE_RECORD,
+		.offset = slot->entry.position, .iov = slot->spans,
+		.nr_iov = 1,
+	};
+	if (!write)
+		return;
+	slot->bytes += (uint64_t)result;
+	slot->io.nr_iov += point_at_data(io, (uint64_t)result,
+					 &slot->spans[1]);
+}
+
+bool record_append(struct file_io *io, int result)
+{
+	struct slot *slot = record.free;
+
+	if (io->file != FILE_IMAGE || io->op == FILE_READ || result < 0)
+		return false;
+	if (!slot) {
+		give_up(record.end, "too much was under way");
+		return false;
+	}
+	record.free = slot->next;
+	slot->of = io;
+	slot->result = result;
+	fill(slot, io, result);
+	record.end += slot->bytes;
 	file_io_start(&slot->io);
 	return true;
+}
+
+void record_size(uint64_t bytes)
+{
+	struct record_entry entry = {
+		.magic = RECORD_ENTRY_MAGIC, .op = RECORD_SIZE,
+		.position = record.end, .bytes = bytes,
+	};
+	struct file_io io = {
+		.op = FILE_WRITE, .file = FILE_RECORD, .offset = record.end,
+		.bytes = sizeof(entry), .buf = &entry,
+	};
+	int result;
+
+	if (!record_on)
+		return;
+	record.end += sizeof(entry);
+	result = file_io_run(&io);
+	if (result != (int)sizeof(entry))
+		give_up(entry.position,
+			result < 0 ? strerror(-result) : "no room");
 }

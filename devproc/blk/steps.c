@@ -9,15 +9,13 @@
  *	go()		   4 hold	is the disk held; then it waits	hold.c
  *			   5 faults	change what it asks for, or end it
  *			   6 mirror	does it meet the copy; may wait	mirror.c
- *			   7 record	note what it is			record.c
- *			   8 transfer	format, files, data; waits	transfer.c
+ *			   7 transfer	format, files, data; waits	transfer.c
  *	steps_transferred()
- *			   9 hold	it failed: keep it for later, or not
- *			  10 flush	a write that must be stable: 8 again
- *			  11 mirror	do it to the other file; waits	mirror.c
- *			  12 record	append the note; waits		record.c
- *	end()		  13 faults	say something else
- *			  14 complete	tell the guest			engine.c
+ *			   8 hold	it failed: keep it for later, or not
+ *			   9 flush	a write that must be stable: 7 again
+ *			  10 mirror	do it to the other file; waits	mirror.c
+ *	end()		  11 faults	say something else
+ *			  12 complete	tell the guest			engine.c
  *
  * A step that waits gives the request to somebody who calls the next step
  * from the loop.  A step that finds the end skips to end().
@@ -30,7 +28,6 @@
 #include "devproc/blk/faults.h"
 #include "devproc/blk/hold.h"
 #include "devproc/blk/mirror.h"
-#include "devproc/blk/record.h"
 #include "devproc/blk/throttle.h"
 #include "devproc/blk/transfer.h"
 #include "devproc/device.h"
@@ -49,12 +46,6 @@ static void end(struct blk_request *req, uint8_t status)
 	engine_complete(req, status);
 }
 
-static void start(struct blk_request *req)
-{
-	record_begin(req);
-	transfer_begin(req);
-}
-
 static void go(struct blk_request *req)
 {
 	int status;
@@ -70,7 +61,7 @@ static void go(struct blk_request *req)
 		return;
 	}
 	if (!mirror_wait(req))
-		start(req);
+		transfer_begin(req);
 }
 
 /* The disk was held, and goes on. */
@@ -142,13 +133,6 @@ void steps_transferred(struct blk_request *req, int err)
 
 void steps_mirrored(struct blk_request *req)
 {
-	if (!record_append(req))
-		end(req, VIRTIO_BLK_S_OK);
-}
-
-/* The record has it before the guest is told. */
-void steps_recorded(struct blk_request *req)
-{
 	end(req, VIRTIO_BLK_S_OK);
 }
 
@@ -163,7 +147,7 @@ void steps_due(void)
 	for (struct blk_request *req; (req = hold_next(&stage)); )
 		try_again(req, stage);
 	for (struct blk_request *req; (req = mirror_next()); )
-		start(req);
+		transfer_begin(req);
 }
 
 bool steps_have_more(void)

@@ -14,8 +14,6 @@ void steps_begin(struct blk_request *req);
 void steps_transferred(struct blk_request *req, int err);
 /* mirror.c: the other file has it too, or none is wanted any more. */
 void steps_mirrored(struct blk_request *req);
-/* record.c: the entry is in the record. */
-void steps_recorded(struct blk_request *req);
 
 /* Let those go on whose time has come; at the end of each round. */
 void steps_due(void);

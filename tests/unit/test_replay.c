@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/replay.h"
@@ -156,6 +157,66 @@ START_TEST(a_flush_covers_only_what_it_was_begun_after)
 	ck_assert_int_eq(sector_is(0), 1);
 	ck_assert_int_eq(sector_is(1), 0);
 	replay_close(&replay);
+}
+
+/* Two at a time: the one that ends last was begun first. */
+START_TEST(a_flush_takes_nothing_back)
+{
+	uint64_t second;
+
+	put(RECORD_WRITE, 0, 1, 1, 0);
+	second = put(RECORD_WRITE, 1, 1, 2, 0);
+	put(RECORD_FLUSH, 0, 0, 0, end);
+	put(RECORD_FLUSH, 0, 0, 0, second);
+	open_record();
+	make(2, false, 0, NULL);
+	ck_assert_int_eq(sector_is(0), 1);
+	ck_assert_int_eq(sector_is(1), 2);
+	replay_close(&replay);
+}
+
+static void set_flags(uint32_t flags)
+{
+	ck_assert_int_eq(pwrite(fd, &flags, sizeof(flags),
+				offsetof(struct record_header, flags)),
+			 sizeof(flags));
+}
+
+/* Of a format: writes make it longer, zeroes do not, and it is cut. */
+START_TEST(a_file_that_grows)
+{
+	struct stat st;
+
+	set_flags(RECORD_GROWS);
+	put(RECORD_ZERO, NR_SECTORS, 4, 0, 0);
+	put_flush();
+	put(RECORD_WRITE, NR_SECTORS + 2, 1, 7, 0);
+	put_flush();
+	put(RECORD_SIZE, 0, NR_SECTORS + 1, 0, 0);
+	put_flush();
+	open_record();
+	ck_assert_uint_eq(replay.nr_entries, 6);
+	for (size_t i = 1; i <= 3; i++) {
+		struct replay_cut cut = { .flush = i };
+
+		ck_assert_int_eq(replay_make(&replay, &cut, NULL, image, why),
+				 0);
+		ck_assert_int_eq(stat(image, &st), 0);
+		ck_assert_int_eq(st.st_size, (off_t)SECTOR * (NR_SECTORS +
+				 (i == 1 ? 0 : i == 2 ? 3 : 1)));
+	}
+	replay_close(&replay);
+}
+
+START_TEST(a_disk_does_not_grow)
+{
+	put(RECORD_SIZE, 0, 1, 0, 0);
+	put(RECORD_WRITE, NR_SECTORS, 1, 7, 0);
+	open_record();
+	ck_assert_uint_eq(replay.nr_entries, 0);
+	replay_close(&replay);
+	set_flags(RECORD_GROWS << 1);
+	ck_assert_int_eq(replay_open(record, &replay, why), -EINVAL);
 }
 
 START_TEST(the_base_is_below_it)
@@ -344,6 +405,9 @@ int main(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, a_flush_keeps_what_came_before_it);
 	tcase_add_test(tc, a_flush_covers_only_what_it_was_begun_after);
+	tcase_add_test(tc, a_flush_takes_nothing_back);
+	tcase_add_test(tc, a_file_that_grows);
+	tcase_add_test(tc, a_disk_does_not_grow);
 	tcase_add_test(tc, the_base_is_below_it);
 	tcase_add_test(tc, some_of_what_came_after_may_be_there);
 	tcase_add_test(tc, larger_sectors_are_torn_as_one);

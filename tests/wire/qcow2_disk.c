@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 char q_dir[64], q_out[4096], q_why[LIFE_TEXT_MAX];
+const char *q_record;
 struct child q_child;
 struct front q_front;
 struct front_queue *q_queue = &q_front.queue[0];
@@ -95,6 +96,17 @@ static int open_file(const char *name, bool read_only)
 	return fd;
 }
 
+static int open_record(void)
+{
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", q_dir, q_record);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
 bool q_try(const char *const *names, unsigned int nr, bool read_only)
 {
 	int extra[LIFE_BLK_MAX_EXTRA];
@@ -102,10 +114,12 @@ bool q_try(const char *const *names, unsigned int nr, bool read_only)
 		.nr_queues = 1, .direct = 1, .discard = 1,
 		.read_only = read_only, .format = LIFE_BLK_QCOW2,
 		.nr_backing = (uint8_t)(nr - 1), .nr_extra = (uint8_t)(nr - 1),
+		.record = q_record != NULL,
 	};
 	struct child_spec spec = {
 		.role = "blk", .life_role = LIFE_ROLE_BLK, .blk = &blk,
-		.link_type = SOCK_STREAM, .res2_fd = -1,
+		.link_type = SOCK_STREAM,
+		.res2_fd = q_record ? open_record() : -1,
 		.res_fd = open_file(names[0], read_only),
 		.extra_fds = extra, .nr_extra = nr - 1,
 	};

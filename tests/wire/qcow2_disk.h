@@ -11,6 +11,8 @@
 #define Q_ROOM		(256u << 10)	/* bytes of data, per request */
 
 extern char q_dir[64], q_out[4096], q_why[LIFE_TEXT_MAX];
+/* Its record, with a header; a name in the folder, NULL: none. */
+extern const char *q_record;
 extern struct child q_child;
 extern struct front q_front;
 extern struct front_queue *q_queue;

@@ -16,6 +16,7 @@ $(eval $(call test,tests/wire/test_hold,tests/wire/test_hold.c tests/wire/child.
 $(eval $(call test,tests/wire/test_mirror,tests/wire/test_mirror.c tests/wire/child.c $(FRONT_END) tests/wire/front_blk.c ipc/fault.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_record,tests/wire/test_record.c cli/replay.c tests/wire/child.c $(FRONT_END) tests/wire/front_blk.c ipc/fault.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_blk_qcow2,tests/wire/test_blk_qcow2.c tests/wire/qcow2_disk.c tests/wire/child.c $(FRONT_END) tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
+$(eval $(call test,tests/wire/test_record_qcow2,tests/wire/test_record_qcow2.c cli/replay.c tests/wire/qcow2_disk.c tests/wire/child.c $(FRONT_END) tests/wire/front_blk.c ipc/fault.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_blk_qcow2_broken,tests/wire/test_blk_qcow2_broken.c tests/wire/qcow2_disk.c tests/wire/child.c $(FRONT_END) tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_console,tests/wire/test_console.c tests/wire/child.c $(FRONT_END) ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_rng,tests/wire/test_rng.c tests/wire/child.c $(FRONT_END) ipc/vhost_user.c $(IPC),$(CHECK)))
