@@ -90,6 +90,7 @@ struct config_device {
 	bool discard;
 	int cache;			/* enum life_cache */
 	uint32_t nr_queues;
+	uint32_t poll_us;
 	char *serial;
 	int on_error[2];		/* enum life_on_error, of reads, of writes */
 	struct throttle_settings throttle;

@@ -85,6 +85,9 @@ const char *config_parse_size(const struct config_value_context *in, void *dest)
 const char *config_parse_max_size(const struct config_value_context *in,
 				  void *dest);
 const char *config_parse_ms(const struct config_value_context *in, void *dest);
+/* uint32_t, microseconds */
+const char *config_parse_poll(const struct config_value_context *in,
+			      void *dest);
 const char *config_parse_heartbeat(const struct config_value_context *in,
 				   void *dest);
 const char *config_parse_cpus(const struct config_value_context *in, void *dest);

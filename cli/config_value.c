@@ -101,6 +101,20 @@ const char *config_parse_ms(const struct config_value_context *in, void *dest)
 	return NULL;
 }
 
+const char *config_parse_poll(const struct config_value_context *in, void *dest)
+{
+	static const char range[] = "expected a time from 0us, never, to 1000us";
+	const char *unit;
+	uint64_t n;
+
+	_Static_assert(LIFE_BLK_MAX_POLL_US == 1000, "range says 1000");
+	if (parse_number(in->value, &n, &unit) || strcmp(unit, "us") ||
+	    n > LIFE_BLK_MAX_POLL_US)
+		return range;
+	*(uint32_t *)dest = (uint32_t)n;
+	return NULL;
+}
+
 const char *config_parse_heartbeat(const struct config_value_context *in,
 				   void *dest)
 {

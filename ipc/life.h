@@ -114,6 +114,9 @@ enum life_blk_format {
 	LIFE_BLK_QCOW2,
 };
 
+#define LIFE_BLK_POLL_US	20	/* unless it is said */
+#define LIFE_BLK_MAX_POLL_US	1000
+
 struct life_birth_blk {
 	uint64_t size_bytes;	/* of the image, as the supervisor saw it; 0: find out */
 	uint16_t nr_queues;	/* 1..LIFE_MAX_VCPUS */
@@ -131,6 +134,8 @@ struct life_birth_blk {
 	uint8_t format;		/* enum life_blk_format */
 	uint8_t nr_backing;	/* the first of nr_extra: what is behind the image */
 	uint16_t raw_backing;	/* bit n: backing file n is raw, not qcow2 */
+	uint16_t poll_us;	/* to wait awake for the disk; 0: never */
+	uint16_t pad[3];
 	struct throttle_settings throttle;
 };
 
@@ -210,7 +215,7 @@ struct life_core_event {
 };
 
 _Static_assert(sizeof(struct life_hdr) == 8, "life_hdr");
-_Static_assert(sizeof(struct life_birth_blk) == 152, "life_birth_blk");
+_Static_assert(sizeof(struct life_birth_blk) == 160, "life_birth_blk");
 _Static_assert(sizeof(struct life_core_device) == 32, "life_core_device");
 _Static_assert(sizeof(struct life_blk_held) == 16, "life_blk_held");
 _Static_assert(sizeof(struct life_core_relink) == 16, "life_core_relink");

@@ -39,11 +39,12 @@
  * A process that sleeps is woken some microseconds after its disk is done,
  * often as many as the disk took.  With little in flight those are all
  * there is to do, so it looks for a while instead, as long as that is of use:
- * after POLL_MISSES times in vain only seldom.  An idle guest has nothing in
- * flight, and nobody polls for it.
+ * after POLL_MISSES times in vain only seldom.  How long is the user's to
+ * say (poll =); a wait that is not longer than going to sleep and waking up
+ * costs no more either.  An idle guest has nothing in flight, and nobody polls
+ * for it.
  */
 #define POLL_FEW	8	/* operations in flight */
-#define POLL_NS		100000u
 #define POLL_LOOKS	32	/* between two looks at the clock */
 #define POLL_MISSES	4
 #define POLL_SELDOM	64
@@ -65,6 +66,7 @@ static uint32_t awake;		/* queues to be rearmed before we sleep */
 static unsigned int in_flight;	/* requests begun and not completed */
 static unsigned int linger_misses;	/* in a row */
 static unsigned int poll_misses;
+static uint64_t poll_ns;	/* 0: never */
 
 _Static_assert(STATS_MAX_QUEUES <= 32, "these masks have a bit per queue");
 
@@ -247,10 +249,10 @@ static bool poll_some(uint32_t *found)
 	uint64_t end_ns;
 	bool any;
 
-	if (nr == 0 || nr > POLL_FEW ||
+	if (!poll_ns || nr == 0 || nr > POLL_FEW ||
 	    (poll_misses >= POLL_MISSES && ++chances % POLL_SELDOM))
 		return false;
-	end_ns = now_ns() + POLL_NS;
+	end_ns = now_ns() + poll_ns;
 	do
 		any = look(found);
 	while (!any && now_ns() < end_ns);
@@ -318,8 +320,9 @@ bool engine_round_end(void)
 	return true;
 }
 
-void engine_init(void)
+void engine_init(uint32_t poll_us)
 {
+	poll_ns = poll_us * UINT64_C(1000);
 	/* No huge page for the sake of one request: see bounce_init(). */
 	(void)madvise(requests, sizeof(requests), MADV_NOHUGEPAGE);
 }

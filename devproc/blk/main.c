@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/virtio_blk.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,7 @@ static void blk_config_read(uint8_t *space)
 /* --- started by hand ------------------------------------------------------ */
 
 static const char *image_path;
+static bool poll_said;
 static const char *backing_path[LIFE_BLK_MAX_EXTRA];
 
 static int parse_queues(const char *value, uint16_t *queues)
@@ -110,6 +112,19 @@ static int parse_queues(const char *value, uint16_t *queues)
 	    n > VHOST_MAX_QUEUES)
 		return -EINVAL;
 	*queues = (uint16_t)n;
+	return 0;
+}
+
+static int parse_poll(const char *value, uint16_t *poll_us)
+{
+	unsigned int us;
+	char end;
+
+	if (*value < '0' || *value > '9' ||
+	    sscanf(value, "%4u%c", &us, &end) != 1 || us > LIFE_BLK_MAX_POLL_US)
+		return -EINVAL;
+	*poll_us = (uint16_t)us;
+	poll_said = true;
 	return 0;
 }
 
@@ -159,6 +174,8 @@ static int blk_option(struct life_birth *birth, const char *name,
 	}
 	if (!strcmp(name, "cache"))
 		return parse_cache(value, &blk->cache);
+	if (!strcmp(name, "poll-us"))
+		return parse_poll(value, &blk->poll_us);
 	if (!strcmp(name, "format")) {
 		blk->format = !strcmp(value, "qcow2") ? LIFE_BLK_QCOW2 :
 							LIFE_BLK_RAW;
@@ -180,6 +197,8 @@ static int blk_acquire(struct life_birth *birth)
 	}
 	blk->direct = life_cache_is_direct(blk->cache);
 	blk->discard = 1;
+	if (!poll_said)
+		blk->poll_us = LIFE_BLK_POLL_US;
 	if (blk->nr_queues == 0)
 		blk->nr_queues = 1;
 	ret = image_acquire(image_path, blk->read_only, blk->direct, RES_FD);
@@ -213,7 +232,7 @@ static int blk_open(const struct life_birth *birth)
 		image.format = &format_qcow2;
 		ret = qcow2_prepare(blk);
 	}
-	engine_init();
+	engine_init(blk->poll_us);
 	hold_init(blk);
 	mirror_init(blk, &image);
 	steps_init(&image);
@@ -293,6 +312,7 @@ static const struct device_ops blk_ops = {
 		"                        what is behind a qcow2 image, nearest first\n"
 		"  --cache=MODE          none (default), writeback, writethrough, directsync, unsafe:\n"
 		"                        as cache in bulkhead.conf(5)\n"
+		"  --poll-us=N           wait awake for the disk, 0 (never) to 1000; 20 (default)\n"
 		"  --serial=TEXT         up to 20 characters, the guest's /sys/block/vdX/serial\n",
 	/* vhost-user.rst, "vhost-user-block program conventions" */
 	.capabilities = "{ \"type\": \"block\", \"features\": [ \"read-only\", \"blk-file\" ] }",

@@ -94,6 +94,7 @@ START_TEST(every_key_arrives)
 				  "queues = 3\n"
 				  "serial = S-1\n"
 				  "discard = yes\n"
+				  "poll = 150us\n"
 				  "[serial]\n"
 				  "connect = socket:s\n"
 				  "[console]\n"
@@ -118,6 +119,8 @@ START_TEST(every_key_arrives)
 	ck_assert_int_eq(cfg->device[0].cache, LIFE_CACHE_WRITEBACK);
 	ck_assert_uint_eq(cfg->device[0].nr_queues, 3);
 	ck_assert_str_eq(cfg->device[0].serial, "S-1");
+	ck_assert_uint_eq(cfg->device[0].poll_us, 150);
+	ck_assert_uint_eq(cfg->device[4].poll_us, LIFE_BLK_POLL_US);
 	ck_assert_int_eq(cfg->device[1].role, LIFE_ROLE_SERIAL);
 	ck_assert_int_eq(cfg->device[1].connect.kind, LIFE_CHARDEV_SOCKET);
 	ck_assert_str_eq(cfg->device[1].connect.to.path, path_in_dir("s"));
@@ -253,6 +256,9 @@ static const struct {
 	{ VM "[blk 1234567890123456]\npath = x\n", "a disk's name" },
 	{ VM "[blk a]\npath = x\ncache = all\n", "@:5: cache = all: expected" },
 	{ VM "[blk a]\npath = x\nqueues = 0\n", "@:5: queues = 0: expected" },
+	{ VM "[blk a]\npath = x\npoll = 20\n", "@:5: poll = 20: expected" },
+	{ VM "[blk a]\npath = x\npoll = 1001us\n",
+	  "@:5: poll = 1001us: expected a time from 0us" },
 	{ VM "[blk a]\npath = x\nserial = 123456789012345678901\n",
 	  "at most 20 characters" },
 	{ VM "[serial]\nconnect = tcp:80\n", "@:4: connect = tcp:80: expected" },

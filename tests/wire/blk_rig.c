@@ -69,7 +69,8 @@ void bear(const struct life_birth_blk *wanted)
 }
 
 const struct life_birth_blk usual = {
-	.nr_queues = 2, .direct = 1, .discard = 1, .serial = "a serial number",
+	.nr_queues = 2, .direct = 1, .discard = 1, .poll_us = 100,
+	.serial = "a serial number",
 };
 
 void start_with(const struct life_birth_blk *blk,
