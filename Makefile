@@ -116,6 +116,7 @@ CLI_STATS := cli/stats_vm.c cli/stats_page.c cli/figures.c \
 	cli/cmd_top.c cli/top_rows.c cli/top_print.c cli/top_screen.c
 # Its child that looks into images is confined as a device is.
 CLI_DISK := cli/disk.c cli/disk_open.c cli/disk_create.c cli/disk_child.c cli/disk_io.c \
+	cli/disk_commit.c cli/disk_child_commit.c cli/disk_child_empty.c \
 	$(QCOW2) gen/policy_disk.c $(filter-out $(JAIL),$(CONFINE))
 CLI := cli/main.c cli/cmd_config_args.c cli/cmd_run.c cli/cmd_check.c \
 	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/cmd_device.c cli/cmd_disk.c cli/cmd_fault.c cli/cmd_replay.c cli/replay.c \

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cmd.h"
-#include "cli/config.h"
+#include "cli/config_priv.h"
 #include "cli/disk.h"
 
 #define DEFAULT_CLUSTER_BITS	16
@@ -19,7 +19,7 @@
 
 struct request {
 	const char *cluster_size;
-	const char *backing;	/* FILE:FORMAT */
+	const char *backing;	/* FILE:FORMAT; of commit, all of the chain */
 	bool chain;
 	bool repair;
 };
@@ -284,6 +284,45 @@ static int resize(const struct request *request, char **words)
 	return ask(words[0], DISK_RESIZE, bytes, &answer);
 }
 
+/* --- commit ------------------------------------------------------------------------ */
+
+/* Who believes what the image calls its backing file can say so. */
+static int name_the_chain(const char *path)
+{
+	static struct disk_answer answer;
+	int status = ask(path, DISK_LOOK, 0, &answer);
+
+	return status ? status : cmd_usage_error(&cmd_disk,
+		"say with --backing what is to be written to, as 'bulkhead disk info --chain %s' prints it",
+		path);
+}
+
+static int commit(const struct request *request, char **words)
+{
+	struct config_chain chain = { .nr = 0 };
+	struct config_value_context in = {
+		.value = request->backing, .origin = "--backing",
+		.dir = getcwd(NULL, 0),
+	};
+	const char *why;
+	int status;
+
+	if (!request->backing)
+		status = name_the_chain(words[0]);
+	else if (!in.dir)
+		status = failed(NULL, strerror(errno));
+	else if ((why = config_parse_chain(&in, &chain)))
+		status = cmd_usage_error(&cmd_disk, "--backing: %s", why);
+	else if (chain.backing[0].format == LIFE_BLK_RAW && chain.nr > 1)
+		status = cmd_usage_error(&cmd_disk,
+					 "--backing: what is raw has nothing behind it");
+	else
+		status = disk_commit_into(words[0], &chain);
+	config_free_chain(&chain);
+	free((char *)(uintptr_t)in.dir);
+	return status;
+}
+
 /* --- the command ------------------------------------------------------------------ */
 
 static const struct verb {
@@ -296,6 +335,7 @@ static const struct verb {
 	{ "check", 1, check },
 	{ "snapshot", 2, snapshot },
 	{ "resize", 2, resize },
+	{ "commit", 1, commit },
 };
 
 static int take_options(int argc, char **argv, struct request *request)
@@ -348,17 +388,20 @@ static int disk_main(int argc, char **argv)
 					       verbs[i].nr_words);
 		return verbs[i].run(&request, argv + optind + 1);
 	}
-	return cmd_usage_error(&cmd_disk, "there are create, info, check, snapshot and resize");
+	return cmd_usage_error(&cmd_disk, "there are create, info, check, snapshot, resize and commit");
 }
 
 const struct command cmd_disk = {
 	.name = "disk",
 	.args = "VERB IMAGE...",
-	.summary = "Make, look at, check and grow qcow2 images that no VM has",
+	.summary = "Make, look at, check, grow and commit qcow2 images that no VM has",
 	.help = "  create IMAGE SIZE [--backing FILE:FORMAT] [--cluster-size N]\n"
 		"  info IMAGE [--chain]        --chain: the lines for [blk], which follow the names in images\n"
 		"  check IMAGE [--repair]\n"
 		"  snapshot IMAGE NEW          NEW is empty, with IMAGE behind it\n"
-		"  resize IMAGE SIZE           larger only\n",
+		"  resize IMAGE SIZE           larger only\n"
+		"  commit IMAGE --backing FILE:FORMAT[,...]\n"
+		"                              what it has into the file behind it, which is named\n"
+		"                              here with all that is behind that; IMAGE is empty then\n",
 	.run = disk_main,
 };

@@ -14,20 +14,18 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/disk.h"
-#include "devproc/blk/qcow2_priv.h"
+#include "cli/disk_priv.h"
 #include "ipc/log.h"
 #include "jail/confine.h"
 
 #define CHILD_CPU_S	600	/* a child that computes longer is at a loss */
 #define SPARE_CLUSTERS	(64ull << 20)
 
-static struct qcow2_scan scan;
+struct qcow2_scan disk_scan;
 static struct qcow2_layer *const image = &qcow2.layer[0];
 
 static void *reserve(uint64_t bytes)
@@ -40,43 +38,44 @@ static void *reserve(uint64_t bytes)
 
 /* --- confined ------------------------------------------------------------------- */
 
-static int fail(struct disk_answer *answer, int ret, const char *text)
+int disk_fail(struct disk_answer *answer, int ret, const char *text)
 {
 	snprintf(answer->why, sizeof(answer->why), "%s", text);
 	return ret;
 }
 
-static int look(struct disk_answer *answer)
+int disk_look(struct qcow2_layer *layer, struct disk_answer *answer)
 {
 	static uint8_t head[64u << 10];
-	uint64_t room = least(sizeof(head), image->file_bytes);
-	int ret = qcow2_read(image, 0, head, sizeof(head));
+	uint64_t room = least(sizeof(head), layer->file_bytes);
+	int ret = qcow2_read(layer, 0, head, sizeof(head));
 
 	if (ret)
-		return fail(answer, ret, "cannot be read");
-	ret = qcow2_header_parse(head, room, &image->header, answer->why);
+		return disk_fail(answer, ret, "cannot be read");
+	ret = qcow2_header_parse(head, room, &layer->header, answer->why);
 	if (ret)
 		return ret;
-	image->cluster_bytes = 1u << image->header.cluster_bits;
-	image->slice_bytes = (uint32_t)least(SLICE_BYTES,
-					     image->cluster_bytes);
-	image->disk_bytes = image->header.disk_bytes;
-	memcpy(qcow2.head, head, sizeof(qcow2.head));
-	answer->header = image->header;
+	layer->cluster_bytes = 1u << layer->header.cluster_bits;
+	layer->slice_bytes = (uint32_t)least(SLICE_BYTES,
+					     layer->cluster_bytes);
+	layer->disk_bytes = layer->header.disk_bytes;
+	if (layer == image)
+		memcpy(qcow2.head, head, sizeof(qcow2.head));
+	answer->header = layer->header;
 	return 0;
 }
 
 static void report(struct disk_answer *answer)
 {
-	answer->nr_data = scan.nr_data;
-	answer->nr_packed = scan.nr_packed;
-	answer->nr_zero = scan.nr_zero;
-	answer->nr_bad = scan.nr_bad;
-	answer->nr_low = scan.nr_low;
-	answer->nr_high = scan.nr_high;
-	answer->nr_flags = scan.nr_flags;
-	answer->nr_uncounted = scan.nr_uncounted;
-	memcpy(answer->why, scan.first, sizeof(answer->why));
+	answer->nr_data = disk_scan.nr_data;
+	answer->nr_packed = disk_scan.nr_packed;
+	answer->nr_zero = disk_scan.nr_zero;
+	answer->nr_bad = disk_scan.nr_bad;
+	answer->nr_low = disk_scan.nr_low;
+	answer->nr_high = disk_scan.nr_high;
+	answer->nr_flags = disk_scan.nr_flags;
+	answer->nr_uncounted = disk_scan.nr_uncounted;
+	memcpy(answer->why, disk_scan.first, sizeof(answer->why));
 }
 
 static int check(struct disk_answer *answer)
@@ -84,11 +83,11 @@ static int check(struct disk_answer *answer)
 	int ret;
 
 	if (image->header.nr_snapshots || image->header.has_bitmaps)
-		return fail(answer, -ENOTSUP,
+		return disk_fail(answer, -ENOTSUP,
 			    "has internal snapshots or bitmaps, of which only qemu-img check knows");
-	ret = qcow2_scan(&scan);
+	ret = qcow2_scan(&disk_scan);
 	if (ret)
-		return fail(answer, ret, ret == -EFBIG ?
+		return disk_fail(answer, ret, ret == -EFBIG ?
 			    "is too large a file to be checked here" :
 			    "cannot be read");
 	report(answer);
@@ -104,20 +103,20 @@ static int clear_marks(void)
 	return qcow2_write_head();
 }
 
-static int repair(struct disk_answer *answer)
+int disk_repair(struct disk_answer *answer)
 {
 	int ret = check(answer);
 
-	if (ret || scan.nr_bad)
+	if (ret || disk_scan.nr_bad)
 		return ret;
-	if (scan.nr_uncounted)
-		ret = qcow2_rebuild(&scan, 0);
-	else if (scan.nr_low || scan.nr_high)
-		ret = qcow2_repair(&scan);
+	if (disk_scan.nr_uncounted)
+		ret = qcow2_rebuild(&disk_scan, 0);
+	else if (disk_scan.nr_low || disk_scan.nr_high)
+		ret = qcow2_repair(&disk_scan);
 	if (!ret)
 		ret = clear_marks();
 	if (ret)
-		return fail(answer, ret, "cannot be repaired");
+		return disk_fail(answer, ret, "cannot be repaired");
 	answer->repaired = true;
 	return 0;
 }
@@ -162,25 +161,25 @@ static int move_l1(uint64_t entries)
 	uint64_t old_end = cluster_of(image, header->l1_offset +
 				      (uint64_t)header->l1_entries * 8 +
 				      image->cluster_bytes - 1);
-	uint64_t first = scan.end;
+	uint64_t first = disk_scan.end;
 	int ret;
 
-	scan.end += cluster_of(image, entries * 8 + image->cluster_bytes - 1);
-	if (scan.end >= scan.max_clusters)
+	disk_scan.end += cluster_of(image, entries * 8 + image->cluster_bytes - 1);
+	if (disk_scan.end >= disk_scan.max_clusters)
 		return -EFBIG;
 	for (uint64_t n = old; n < old_end; n++)
-		scan.count[n] = 0;
-	for (uint64_t n = first; n < scan.end; n++)
-		scan.count[n] = 1;
-	image->file_bytes = scan.end << header->cluster_bits;
-	ret = copy_l1(first << header->cluster_bits, scan.end - first);
+		disk_scan.count[n] = 0;
+	for (uint64_t n = first; n < disk_scan.end; n++)
+		disk_scan.count[n] = 1;
+	image->file_bytes = disk_scan.end << header->cluster_bits;
+	ret = copy_l1(first << header->cluster_bits, disk_scan.end - first);
 	if (ret)
 		return ret;
 	header->l1_offset = first << header->cluster_bits;
 	header->l1_entries = (uint32_t)entries;
 	qcow2_put64(qcow2.head + 40, header->l1_offset);
 	qcow2_put32(qcow2.head + 36, header->l1_entries);
-	return qcow2_rebuild(&scan, scan.end);
+	return qcow2_rebuild(&disk_scan, disk_scan.end);
 }
 
 static int resize(struct disk_answer *answer, uint64_t bytes)
@@ -190,33 +189,33 @@ static int resize(struct disk_answer *answer, uint64_t bytes)
 	int ret;
 
 	if (obstacle)
-		return fail(answer, -ENOTSUP, obstacle);
+		return disk_fail(answer, -ENOTSUP, obstacle);
 	if (bytes < image->disk_bytes)
-		return fail(answer, -EINVAL,
+		return disk_fail(answer, -EINVAL,
 			    "is larger than that; a disk is only made larger, as what is behind its end would be lost");
 	if (entries * 8 > QCOW2_MAX_L1_BYTES)
-		return fail(answer, -EFBIG,
+		return disk_fail(answer, -EFBIG,
 			    "would need an L1 table of more than 32 MiB; larger clusters would do");
-	ret = repair(answer);
+	ret = disk_repair(answer);
 	if (ret)
 		return ret;
-	if (scan.nr_bad)
-		return fail(answer, -EUCLEAN, "is corrupt; see 'bulkhead disk check'");
-	ret = qcow2_scan(&scan);
+	if (disk_scan.nr_bad)
+		return disk_fail(answer, -EUCLEAN, "is corrupt; see 'bulkhead disk check'");
+	ret = qcow2_scan(&disk_scan);
 	if (ret)
-		return fail(answer, ret, "cannot be read");
+		return disk_fail(answer, ret, "cannot be read");
 	image->header.disk_bytes = bytes;
 	qcow2_put64(qcow2.head + 24, bytes);
 	ret = entries > image->header.l1_entries ? move_l1(entries) :
 						   qcow2_write_head();
 	answer->header = image->header;
-	return ret && !answer->why[0] ? fail(answer, ret, "cannot be written") :
+	return ret && !answer->why[0] ? disk_fail(answer, ret, "cannot be written") :
 					ret;
 }
 
 static int act(enum disk_job job, uint64_t bytes, struct disk_answer *answer)
 {
-	int ret = look(answer);
+	int ret = job == DISK_COMMIT ? 0 : disk_look(image, answer);
 
 	if (ret)
 		return ret;
@@ -224,9 +223,13 @@ static int act(enum disk_job job, uint64_t bytes, struct disk_answer *answer)
 	case DISK_CHECK:
 		return check(answer);
 	case DISK_REPAIR:
-		return repair(answer);
+		return disk_repair(answer);
 	case DISK_RESIZE:
 		return resize(answer, bytes);
+	case DISK_COMMIT:
+		return disk_commit(answer);
+	case DISK_EMPTY:
+		return disk_empty(answer);
 	default:
 		return 0;
 	}
@@ -234,41 +237,109 @@ static int act(enum disk_job job, uint64_t bytes, struct disk_answer *answer)
 
 /* --- on the way there --------------------------------------------------------- */
 
+/* fds of the child, once it has them where it wants them. */
+enum { IMAGE_FD = 3, ANSWER_FD, OVERLAY_FD, BACKING_FD };
+
+static int size_of(int fd, uint64_t *bytes)
+{
+	off_t end = lseek(fd, 0, SEEK_END);
+
+	*bytes = (uint64_t)end;
+	return end < 0 ? -errno : 0;
+}
+
+static int prepare_layer(unsigned int number, uint8_t file, int fd, bool raw,
+			 int fds[FILE_MAX])
+{
+	struct qcow2_layer *layer = &qcow2.layer[number];
+
+	layer->file = file;
+	layer->raw = raw;
+	fds[file] = fd;
+	return size_of(fd, &layer->file_bytes);
+}
+
+static int prepare_layers(const struct disk_files *files)
+{
+	int fds[FILE_MAX];
+	int ret;
+
+	for (unsigned int i = 0; i < FILE_MAX; i++)
+		fds[i] = -1;
+	qcow2.nr_layers = 1 + files->nr_backing;
+	ret = prepare_layer(0, FILE_IMAGE, IMAGE_FD, files->raw, fds);
+	for (unsigned int i = 0; !ret && i < files->nr_backing; i++)
+		ret = prepare_layer(1 + i, (uint8_t)(FILE_EXTRA + i),
+				    BACKING_FD + (int)i,
+				    files->raw_backing >> i & 1, fds);
+	if (!ret && files->overlay >= 0)
+		ret = prepare_layer(DISK_OVERLAY, FILE_MAX - 1, OVERLAY_FD,
+				    false, fds);
+	disk_io_init(fds);
+	return ret;
+}
+
 /* Everything that takes system calls which the policy does not have. */
-static int prepare(int fd)
+static int prepare(const struct disk_files *files)
 {
 	const struct rlimit cpu = { CHILD_CPU_S, CHILD_CPU_S };
-	struct stat st;
+	int ret = prepare_layers(files);
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	qcow2.nr_layers = 1;
-	image->file = FILE_IMAGE;
-	image->file_bytes = (uint64_t)st.st_size;
-	scan.max_clusters = least(image->file_bytes / 512 + SPARE_CLUSTERS,
-				  QCOW2_MAX_CLUSTERS);
-	scan.count = reserve(scan.max_clusters * sizeof(*scan.count));
-	disk_io_init(fd);
-	if (!scan.count || setrlimit(RLIMIT_CPU, &cpu) < 0)
+	if (ret)
+		return ret;
+	disk_scan.max_clusters = least(image->file_bytes / 512 +
+				       SPARE_CLUSTERS, QCOW2_MAX_CLUSTERS);
+	disk_scan.count = reserve(disk_scan.max_clusters *
+				  sizeof(*disk_scan.count));
+	qcow2.max_clusters = QCOW2_MAX_CLUSTERS;
+	qcow2.metadata = reserve(QCOW2_MAX_CLUSTERS / 8);
+	if (!disk_scan.count || !qcow2.metadata || qcow2_unpack_open() ||
+	    setrlimit(RLIMIT_CPU, &cpu) < 0)
 		return -ENOMEM;
 	return prctl(PR_SET_NAME, "disk", 0, 0, 0) < 0 ? -errno : 0;
 }
 
-static void be_child(int fd, int pipe_fd, enum disk_job job, uint64_t bytes)
+static void put_at(int from, int to)
+{
+	if (from >= 0 && dup2(from, to) < 0)
+		_exit(1);
+}
+
+/* Each where it belongs, by way of numbers that nobody wants. */
+static void take_files(const struct disk_files *files, int answer_fd)
+{
+	int from[BACKING_FD + CONFIG_MAX_BACKING];
+	int nr = BACKING_FD + (int)files->nr_backing;
+
+	from[IMAGE_FD] = files->image;
+	from[ANSWER_FD] = answer_fd;
+	from[OVERLAY_FD] = files->overlay;
+	for (unsigned int i = 0; i < files->nr_backing; i++)
+		from[BACKING_FD + i] = files->backing[i];
+	for (int fd = IMAGE_FD; fd < nr; fd++)
+		if (from[fd] >= 0)
+			from[fd] = fcntl(from[fd], F_DUPFD, 2 * nr);
+	for (int fd = IMAGE_FD; fd < nr; fd++)
+		put_at(from[fd], fd);
+	if (files->overlay < 0)
+		close(OVERLAY_FD);
+	close_range((unsigned int)nr, ~0u, 0);
+}
+
+static void be_child(const struct disk_files *files, int pipe_fd,
+		     enum disk_job job, uint64_t bytes)
 {
 	static struct disk_answer answer;
 	ssize_t put;
 
-	/* The image and the pipe, at numbers of their own, and a log. */
-	if (dup2(fd, 3) < 0 || dup2(pipe_fd, 4) < 0)
-		_exit(1);
-	close_range(5, ~0u, 0);
+	/* The files and the pipe, at numbers of their own, and a log. */
+	take_files(files, pipe_fd);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	answer.ret = prepare(3);
+	answer.ret = prepare(files);
 	confine_self(&policy_disk, NULL);
 	if (!answer.ret)
 		answer.ret = act(job, bytes, &answer);
-	put = write(4, &answer, sizeof(answer));
+	put = write(ANSWER_FD, &answer, sizeof(answer));
 	syscall(SYS_exit_group, put == sizeof(answer) ? 0 : 1);
 }
 
@@ -293,8 +364,9 @@ static int receive(int fd, struct disk_answer *answer)
 	return 0;
 }
 
-int disk_ask(int fd, enum disk_job job, uint64_t bytes,
-	     struct disk_answer *answer, char why[DISK_WHY_MAX])
+int disk_ask_of(const struct disk_files *files, enum disk_job job,
+		uint64_t bytes, struct disk_answer *answer,
+		char why[DISK_WHY_MAX])
 {
 	int ends[2], status, ret;
 	pid_t pid;
@@ -302,13 +374,8 @@ int disk_ask(int fd, enum disk_job job, uint64_t bytes,
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	pid = fork();
-	if (pid == 0) {
-		/* Out of the way of 3 and 4. */
-		int image_fd = fcntl(fd, F_DUPFD, 10);
-		int pipe_fd = fcntl(ends[1], F_DUPFD, 10);
-
-		be_child(image_fd, pipe_fd, job, bytes);
-	}
+	if (pid == 0)
+		be_child(files, ends[1], job, bytes);
 	close(ends[1]);
 	ret = pid < 0 ? -errno : receive(ends[0], answer);
 	close(ends[0]);
@@ -326,4 +393,12 @@ int disk_ask(int fd, enum disk_job job, uint64_t bytes,
 		snprintf(why, DISK_WHY_MAX, "it %s", answer->why[0] ?
 			 answer->why : strerror(-answer->ret));
 	return answer->ret;
+}
+
+int disk_ask(int fd, enum disk_job job, uint64_t bytes,
+	     struct disk_answer *answer, char why[DISK_WHY_MAX])
+{
+	const struct disk_files files = { .image = fd, .overlay = -1 };
+
+	return disk_ask_of(&files, job, bytes, answer, why);
 }

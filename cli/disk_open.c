@@ -9,7 +9,8 @@
 #include "cli/disk.h"
 #include "cli/resources.h"
 
-int disk_open(const char *path, bool writable, char why[DISK_WHY_MAX])
+int disk_open_as(const char *path, int format, bool writable,
+		 struct host_end *end, char why[DISK_WHY_MAX])
 {
 	/* image_open() only reads them. */
 	const struct config_device image = {
@@ -17,13 +18,21 @@ int disk_open(const char *path, bool writable, char why[DISK_WHY_MAX])
 			.path = (char *)(uintptr_t)path,
 			.origin = (char *)(uintptr_t)"disk",
 		},
-		.format = LIFE_BLK_QCOW2, .read_only = !writable,
+		.format = format, .read_only = !writable,
 		.cache = LIFE_CACHE_WRITEBACK,
 	};
-	struct host_end end = { .fd = -1 };
-	int ret = image_open(&image, &end, why);
+	int ret;
 
-	if (ret && end.fd >= 0)
-		close(end.fd);
-	return ret ? ret : end.fd;
+	*end = (struct host_end) { .fd = -1 };
+	ret = image_open(&image, end, why);
+	if (ret && end->fd >= 0)
+		close(end->fd);
+	return ret ? ret : end->fd;
+}
+
+int disk_open(const char *path, bool writable, char why[DISK_WHY_MAX])
+{
+	struct host_end end;
+
+	return disk_open_as(path, LIFE_BLK_QCOW2, writable, &end, why);
 }
