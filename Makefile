@@ -63,7 +63,7 @@ CONFINE := jail/confine.c jail/capabilities.c jail/landlock.c policy/install.c p
 
 CORE := vmm-core/main.c vmm-core/report.c \
 	vmm-core/guest_mem.c vmm-core/kvm.c vmm-core/msr_filter.c vmm-core/cpuid.c vmm-core/vcpu.c \
-	vmm-core/exit_report.c vmm-core/core_fault.c vmm-core/bus.c vmm-core/core_stats.c vmm-core/irq.c \
+	vmm-core/gate.c vmm-core/exit_report.c vmm-core/core_fault.c vmm-core/bus.c vmm-core/core_stats.c vmm-core/irq.c \
 	vmm-core/load.c vmm-core/load_bzimage.c vmm-core/load_elf.c vmm-core/boot.c \
 	vmm-core/acpi.c vmm-core/acpi_pm.c vmm-core/pvpanic.c \
 	vmm-core/serial_link.c vmm-core/uart_shadow.c vmm-core/relink.c vmm-core/chores.c \
@@ -105,7 +105,7 @@ CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
 CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c cli/loop.c \
 	cli/runtime_dir.c cli/notify.c cli/cgroup.c cli/cgroup_files.c cli/resources.c cli/memory.c cli/image.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
-	cli/children.c cli/rebirth.c cli/spare.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
+	cli/children.c cli/rebirth.c cli/pause.c cli/spare.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
 	cli/control_commands.c cli/control_faults.c cli/faults.c \
 	cli/control_disk.c cli/throttles.c cli/disks.c cli/move.c
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \

@@ -118,7 +118,7 @@ static const struct verb {
 } verbs[] = {
 	{ "restart", restart, 0, "NAME restart DEVICE" },
 	{ "throttle", verb_throttle, 16, "NAME throttle DEVICE [KEY=VALUE]..." },
-	{ "resume", verb_resume, 0, "NAME resume DISK" },
+	{ "resume", verb_resume, 0, "NAME resume DEVICE" },
 	{ "resize", verb_resize, 1, "NAME resize DISK SIZE" },
 	{ "move", verb_move, 2, "NAME move DISK NEW [raw]" },
 	{ "cancel", verb_cancel, 0, "NAME cancel DISK" },
@@ -183,8 +183,9 @@ const struct command cmd_device = {
 		"                               program as it is on disk now\n"
 		"  throttle DISK [KEY=VALUE]... change its limits (bulkhead.conf(5), throttle),\n"
 		"                               or only show them\n"
-		"  resume DISK                  let a disk that is held after an error (on_error =\n"
-		"                               hold) try again\n"
+		"  resume DEVICE                let a disk that is held after an error (on_error =\n"
+		"                               hold) try again, and a VM that is paused after a\n"
+		"                               device's death (on_crash = pause) go on\n"
 		"  resize DISK SIZE             make its image larger, and tell the guest\n"
 		"  move DISK NEW [raw]          copy it to a new file while the guest writes, and\n"
 		"                               go on with that; shows how far it is\n"

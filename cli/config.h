@@ -28,6 +28,7 @@ enum config_on_panic { CONFIG_PANIC_REPORT, CONFIG_PANIC_STOP };
 enum config_on_crash {
 	CONFIG_CRASH_RESTART,	/* a new process; the guest does not notice */
 	CONFIG_CRASH_RESET,	/* a new process; the guest must reset it */
+	CONFIG_CRASH_PAUSE,	/* the VM stands still until somebody's word */
 	CONFIG_CRASH_STOP,	/* the end of the VM */
 	CONFIG_CRASH_INHERIT,	/* in a device's section: as [vm] says */
 };

@@ -190,6 +190,7 @@ const char *config_parse_on_panic(const struct config_value_context *in,
 static const char *const on_crash_names[CONFIG_CRASH_INHERIT] = {
 	[CONFIG_CRASH_RESTART] = "restart",
 	[CONFIG_CRASH_RESET] = "reset-device",
+	[CONFIG_CRASH_PAUSE] = "pause",
 	[CONFIG_CRASH_STOP] = "stop",
 };
 
@@ -201,10 +202,9 @@ const char *config_on_crash_name(int on_crash)
 const char *config_parse_on_crash(const struct config_value_context *in,
 				  void *dest)
 {
-	if (!strcmp(in->value, "pause"))
-		return "a VM cannot be paused yet; expected restart, reset-device or stop";
 	return parse_choice(in->value, on_crash_names, CONFIG_CRASH_INHERIT,
-			    "expected restart, reset-device or stop", dest);
+			    "expected restart, reset-device, pause or stop",
+			    dest);
 }
 
 const char *config_parse_restarts(const struct config_value_context *in,

@@ -122,7 +122,7 @@ static json_t *command_status(struct vm *vm, const json_t *request, bool *waits)
 		control_refresh_stats(vm);
 	return json_pack("{s:i, s:b, s:s, s:s, s:i, s:I, s:I, s:o}", "version",
 			 CONTROL_VERSION, "ok", 1, "name", vm->cfg->name,
-			 "state", vm_state_name(vm->state), "cpus",
+			 "state", vm_state_name(vm), "cpus",
 			 vm->cfg->nr_cpus, "memory_bytes",
 			 (json_int_t)vm->cfg->memory_bytes, "uptime_ms",
 			 (json_int_t)(fdmsg_now_ms() - vm->booted_ms),

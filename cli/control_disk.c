@@ -9,31 +9,32 @@
 #include "cli/throttle_parse.h"
 #include "cli/throttles.h"
 
-/* The disk that a request names, if it is one of ours; else *error. */
-static struct device *find_disk(struct vm *vm, const json_t *request,
-				json_t **error)
+/* The device that a request names; else *error. */
+static struct device *find_device(struct vm *vm, const json_t *request,
+				  json_t **error)
 {
 	const char *name =
 		json_string_value(json_object_get(request, "device"));
 
-	if (!name) {
-		*error = control_error("the request has no device");
-		return NULL;
-	}
-	for (unsigned int i = 0; i < vm->nr_devices; i++) {
-		struct device *dev = &vm->device[i];
+	for (unsigned int i = 0; name && i < vm->nr_devices; i++)
+		if (!strcmp(vm->device[i].cfg->name, name))
+			return &vm->device[i];
+	*error = control_error("%s", name ? "there is no such device" :
+					   "the request has no device");
+	return NULL;
+}
 
-		if (strcmp(dev->cfg->name, name))
-			continue;
-		if (dev->cfg->role == LIFE_ROLE_BLK && !dev->cfg->socket.path)
-			return dev;
-		*error = control_error("%s is %s", name,
-				       dev->cfg->socket.path ?
-				       "a back-end of somebody else" :
-				       "no disk");
-		return NULL;
-	}
-	*error = control_error("there is no such device");
+/* The same, if it is a disk of ours. */
+static struct device *find_disk(struct vm *vm, const json_t *request,
+				json_t **error)
+{
+	struct device *dev = find_device(vm, request, error);
+
+	if (!dev || (dev->cfg->role == LIFE_ROLE_BLK && !dev->cfg->socket.path))
+		return dev;
+	*error = control_error("%s is %s", dev->cfg->name,
+			       dev->cfg->socket.path ?
+			       "a back-end of somebody else" : "no disk");
 	return NULL;
 }
 
@@ -80,6 +81,13 @@ json_t *control_resume(struct vm *vm, const json_t *request, bool *waits)
 	json_t *error;
 
 	(void)waits;
+	dev = find_device(vm, request, &error);
+	if (!dev)
+		return error;
+	if (dev->rebirth.state == REBIRTH_AWAITED) {
+		rebirth_resume(dev);
+		return control_ok();
+	}
 	dev = find_disk(vm, request, &error);
 	if (!dev)
 		return error;

@@ -149,6 +149,10 @@ static void core_event(struct child *child, const struct life_core_event *event)
 			 dev ? dev->cfg->name : "a device", text[0] ? ": " : "",
 			 text);
 		return;
+	case LIFE_EVENT_PAUSED:
+		if (vm->paused)
+			child_interrupt(child);
+		return;
 	case LIFE_EVENT_CLOCK_JUMPED:
 		log_info("the guest's clocks have jumped %s", text);
 		child_interrupt(child);

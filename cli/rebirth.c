@@ -8,6 +8,8 @@
  *	                   |                         ... or GIVEN_UP
  *	                   +--its end--> UNDER_WAY
  *
+ * With on_crash = pause a death leads to AWAITED, and a command to PUT_OFF.
+ *
  * A process that was alive for a while is replaced at once; one that dies
  * soon after its birth costs the next a delay, twice as long each time.
  * max_restarts deaths within WINDOW_MS are what a device may have; after that
@@ -25,6 +27,7 @@
 
 #include "cli/children.h"
 #include "cli/disks.h"
+#include "cli/pause.h"
 #include "cli/resources.h"
 #include "ipc/fdmsg.h"
 #include "jail/death.h"
@@ -53,6 +56,11 @@ static const bool may_follow[REBIRTH_NR_STATES][REBIRTH_NR_STATES] = {
 	[REBIRTH_DRAINING][REBIRTH_PUT_OFF] = true,
 	[REBIRTH_DRAINING][REBIRTH_GIVEN_UP] = true,
 	[REBIRTH_GIVEN_UP][REBIRTH_PUT_OFF] = true,	/* by command */
+	[REBIRTH_NONE][REBIRTH_AWAITED] = true,
+	[REBIRTH_PUT_OFF][REBIRTH_AWAITED] = true,
+	[REBIRTH_UNDER_WAY][REBIRTH_AWAITED] = true,
+	[REBIRTH_DRAINING][REBIRTH_AWAITED] = true,
+	[REBIRTH_AWAITED][REBIRTH_PUT_OFF] = true,	/* by command */
 };
 
 static void set_state(struct device *dev, enum rebirth_state state,
@@ -134,6 +142,7 @@ static void hand_over(struct device *dev)
 		 dev->cfg->socket.path ? (int)rebirth->link :
 					 dev->child.birth.pid,
 		 (double)(now_us() - rebirth->died_us) / 1000);
+	pause_end(dev->child.vm);
 }
 
 static void give_up(struct device *dev)
@@ -194,17 +203,37 @@ static bool may_go_on(struct device *dev, long long age_ms)
 	return rebirth->nr_window <= dev->child.vm->cfg->max_restarts;
 }
 
+/* Somebody is to look at it first; not while the guest powers off. */
+static bool pauses(const struct device *dev)
+{
+	return dev->cfg->on_crash == CONFIG_CRASH_PAUSE &&
+	       dev->child.vm->state == VM_RUNNING;
+}
+
+static void await(struct device *dev)
+{
+	drop_link(dev);
+	set_state(dev, REBIRTH_AWAITED, 0);
+	pause_begin(dev);
+}
+
+/* After a death: another process, or what else the configuration says. */
+static void follow(struct device *dev, long long age_ms)
+{
+	if (pauses(dev))
+		await(dev);
+	else if (may_go_on(dev, age_ms))
+		put_off(dev);
+	else
+		give_up(dev);
+}
+
 /* No process came of it, which counts as its death. */
 static void birth_failed(struct device *dev, const char *why)
 {
 	log_err("%s", why);
 	drop_link(dev);
-	set_state(dev, REBIRTH_PUT_OFF, 0);
-	if (may_go_on(dev, 0))
-		dev->rebirth.due_ms = fdmsg_now_ms() +
-				      delay_ms(&dev->rebirth);
-	else
-		give_up(dev);
+	follow(dev, 0);
 }
 
 /* Whoever listens at the same path now is the next back-end. */
@@ -224,7 +253,10 @@ static void find_foreign(struct device *dev)
 	if (now_us() - rebirth->died_us < FOREIGN_MS * 1000LL)
 		return;
 	log_err("%s", why);
-	give_up(dev);
+	if (pauses(dev))
+		await(dev);
+	else
+		give_up(dev);
 }
 
 static void be_born(struct device *dev)
@@ -306,10 +338,7 @@ bool rebirth_of_dead(struct device *dev, const char *how,
 	report_death(dev, how, age_ms);
 	if (dev->cfg->on_crash == CONFIG_CRASH_RESET)
 		rebirth->needs_reset = true;
-	if (may_go_on(dev, age_ms))
-		put_off(dev);
-	else
-		give_up(dev);
+	follow(dev, age_ms);
 	return true;
 }
 
@@ -327,10 +356,7 @@ bool rebirth_of_foreign(struct device *dev, const char *text, bool in_flight)
 	dev->rebirth.needs_reset =
 		in_flight || dev->cfg->on_crash == CONFIG_CRASH_RESET;
 	dev->rebirth.died_us = now_us();
-	if (!may_go_on(dev, FAST_MS))
-		give_up(dev);
-	else
-		put_off(dev);
+	follow(dev, FAST_MS);
 	return true;
 }
 
@@ -349,9 +375,10 @@ int rebirth_exchange(struct device *dev, char *why)
 
 	if (vm->state != VM_RUNNING ||
 	    (dev->rebirth.state != REBIRTH_NONE &&
-	     dev->rebirth.state != REBIRTH_GIVEN_UP)) {
+	     dev->rebirth.state != REBIRTH_GIVEN_UP &&
+	     dev->rebirth.state != REBIRTH_AWAITED)) {
 		snprintf(why, VM_WHY_MAX, "%s: not while the VM is %s%s",
-			 dev->cfg->name, vm_state_name(vm->state),
+			 dev->cfg->name, vm_state_name(vm),
 			 dev->rebirth.state == REBIRTH_NONE ? "" :
 			 " and the device between two processes");
 		return -EBUSY;
@@ -362,16 +389,30 @@ int rebirth_exchange(struct device *dev, char *why)
 	close(vm->exe_fd[dev->cfg->role]);
 	vm->exe_fd[dev->cfg->role] = fd;
 	renew_spares(vm, dev->cfg->role);
-	dev->rebirth.nr_window = 0;
-	dev->rebirth.nr_fast = 0;
-	if (dev->rebirth.state == REBIRTH_GIVEN_UP) {
-		dev->rebirth.died_us = now_us();
-		put_off(dev);
+	if (dev->rebirth.state != REBIRTH_NONE) {
+		rebirth_resume(dev);
 		return 0;
 	}
+	dev->rebirth.nr_window = 0;
+	dev->rebirth.nr_fast = 0;
 	set_state(dev, REBIRTH_DRAINING, fdmsg_now_ms() + DRAIN_MS);
 	child_stop(&dev->child);
 	return 0;
+}
+
+void rebirth_resume(struct device *dev)
+{
+	dev->rebirth.nr_window = 0;
+	dev->rebirth.nr_fast = 0;
+	dev->rebirth.died_us = now_us();
+	put_off(dev);
+}
+
+void rebirth_resume_all(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->nr_devices; i++)
+		if (vm->device[i].rebirth.state == REBIRTH_AWAITED)
+			rebirth_resume(&vm->device[i]);
 }
 
 const char *rebirth_state_name(const struct device *dev)
@@ -381,6 +422,8 @@ const char *rebirth_state_name(const struct device *dev)
 		return "waiting";
 	case REBIRTH_GIVEN_UP:
 		return "failed";
+	case REBIRTH_AWAITED:
+		return "dead";
 	default:
 		return NULL;
 	}

@@ -20,6 +20,7 @@ enum rebirth_state {
 	REBIRTH_UNDER_WAY,	/* READY is due by due_ms */
 	REBIRTH_DRAINING,	/* told to stop for a new one; killed at due_ms */
 	REBIRTH_GIVEN_UP,	/* it died too often: the guest was told */
+	REBIRTH_AWAITED,	/* no process, and the VM is paused: a command is due */
 	REBIRTH_NR_STATES,
 };
 
@@ -66,6 +67,14 @@ void rebirth_ready(struct device *dev);
  * Return: 0, or -errno with a line in why (VM_WHY_MAX).
  */
 int rebirth_exchange(struct device *dev, char *why);
+
+/*
+ * on_crash = pause: bring back the process of a device whose death has paused
+ * the VM; the VM goes on with it, when it was the last.  Of all such devices:
+ * the VM is to end, and its guest is to take part.
+ */
+void rebirth_resume(struct device *dev);
+void rebirth_resume_all(struct vm *vm);
 
 /* A pong has come. */
 void rebirth_pong(struct device *dev, uint64_t cookie);

@@ -230,7 +230,7 @@ static void expire(struct device *dev)
 	} else if (!is_wanted(dev)) {
 		dev->spare.due_ms = 0;
 	} else if (dev->rebirth.state != REBIRTH_NONE) {
-		due_in(dev, NEXT_MS);
+		due_in(dev, rebirth_state_name(dev) ? RETRY_MIN_MS : NEXT_MS);
 	} else {
 		be_born(dev);
 	}

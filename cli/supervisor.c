@@ -60,9 +60,11 @@ static const bool may_follow[VM_NR_STATES][VM_NR_STATES] = {
 	[VM_OVER][VM_STARTING] = true,	/* reboot */
 };
 
-const char *vm_state_name(enum vm_state state)
+const char *vm_state_name(const struct vm *vm)
 {
-	return state_name[state];
+	if (vm->state == VM_RUNNING && vm->paused)
+		return "paused";
+	return state_name[vm->state];
 }
 
 /* deadline_ms: of the new state, from now; 0: none. */
@@ -180,6 +182,7 @@ static void begin(struct vm *vm)
 
 	vm->reboot = false;
 	vm->killed = false;
+	vm->paused = false;
 	vm->booted_ms = fdmsg_now_ms();
 	event_note(vm, "starting", NULL, 0, "%s", "");
 	vm->deadline_ms = vm->booted_ms + READY_MS;
@@ -313,6 +316,7 @@ void vm_stop(struct vm *vm, uint32_t timeout_ms, const char *why)
 		 why, (timeout_ms + 999) / 1000);
 	set_state(vm, VM_STOPPING, timeout_ms);
 	event_note(vm, "stopping", NULL, 0, "%s", why);
+	rebirth_resume_all(vm);
 	life_send(vm->core.life_fd, LIFE_CORE_POWER_BUTTON, NULL, NULL, 0,
 		  SEND_MS);
 }

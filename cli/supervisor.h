@@ -145,6 +145,7 @@ struct vm {
 	int status;		/* enum run_status, once ENDING */
 	bool reboot;		/* ENDING leads to STARTING again */
 	bool killed;		/* ENDING by force */
+	bool paused;		/* RUNNING, but no vCPU does: pause.h */
 	long long deadline_ms;	/* of the present state; 0: none */
 	long long started_ms;	/* the supervisor; for ps */
 	long long booted_ms;	/* this life of the guest */
@@ -200,7 +201,7 @@ void vm_guest_started(struct vm *vm);
 /* A child is gone: report it, and end what ends with it. */
 void vm_child_died(struct child *child, const char *how, const siginfo_t *info);
 
-const char *vm_state_name(enum vm_state state);
+const char *vm_state_name(const struct vm *vm);
 
 /* Visit core, then every device that has a process of its own, and its spare. */
 struct child *vm_next_child(struct vm *vm, struct child *after);

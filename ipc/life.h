@@ -51,6 +51,8 @@ enum life_type {
 	LIFE_CORE_RELINK,	/* struct life_core_relink, 1 fd: reborn device */
 	LIFE_CORE_GIVE_UP,	/* struct life_core_relink: nobody is reborn */
 	LIFE_CORE_STATS,	/* no payload: bring KVM's counters up to date */
+	LIFE_CORE_PAUSE,	/* no payload: no vCPU enters the guest; EVENT_PAUSED */
+	LIFE_CORE_RESUME,	/* no payload: they do again */
 	/* child -> supervisor */
 	LIFE_READY = 0x100,	/* no payload: jailed, and able to serve */
 	LIFE_PONG,		/* struct life_ping, as it came */
@@ -193,6 +195,7 @@ enum life_core_event_kind {
 	LIFE_EVENT_DEVICE_FAILED,	/* index: link lost or protocol broken */
 	LIFE_EVENT_DEVICE_NEEDS_RESET,	/* index: guest drove it wrong */
 	LIFE_EVENT_CLOCK_JUMPED,	/* a fault: every vCPU must leave the guest */
+	LIFE_EVENT_PAUSED,	/* by CORE_PAUSE: the same */
 };
 
 struct life_blk_held {

@@ -334,6 +334,13 @@ static void life_dispatch(const struct core *core)
 	case LIFE_CORE_GIVE_UP:
 		successor_take(core, &msg);
 		return;
+	case LIFE_CORE_PAUSE:
+		vcpus_pause();
+		report_event(LIFE_EVENT_PAUSED, 0, "vCPUs stand still");
+		return;
+	case LIFE_CORE_RESUME:
+		vcpus_run();
+		return;
 	default:
 		die(EXIT_FAILURE, "life channel: message %u out of turn",
 		    msg.type);

@@ -20,13 +20,16 @@ struct relink {
 
 struct relink_box {
 	pthread_mutex_t lock;
-	pthread_cond_t arrived;
+	int bell_fd;
 	bool full;		/* under lock, as the next */
 	struct relink newest;
 };
 
-/* Before the box is used. */
-void relink_init(struct relink_box *box);
+/*
+ * Before the box is used.  bell_fd: an eventfd of the box's own, which somebody
+ * may wait at; -1: nobody will.
+ */
+void relink_init(struct relink_box *box, int bell_fd);
 
 /* Takes over relink->fd. */
 void relink_post(struct relink_box *box, const struct relink *relink);
@@ -34,7 +37,10 @@ void relink_post(struct relink_box *box, const struct relink *relink);
 /* Return: true, *relink is the caller's; false: there is none. */
 bool relink_take(struct relink_box *box, struct relink *relink);
 
-/* As relink_take(), but wait for one until deadline_ms (fdmsg_now_ms()). */
+/*
+ * As relink_take(), but wait for one until deadline_ms (fdmsg_now_ms()).
+ * Context: one thread at a time; the box has a bell.
+ */
 bool relink_wait(struct relink_box *box, struct relink *relink,
 		 long long deadline_ms);
 

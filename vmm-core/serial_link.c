@@ -23,6 +23,7 @@
 #include "ipc/log.h"
 #include "ipc/regchan.h"
 #include "vmm-core/bus.h"
+#include "vmm-core/gate.h"
 #include "vmm-core/irq.h"
 #include "vmm-core/report.h"
 #include "vmm-core/uart_shadow.h"
@@ -179,18 +180,28 @@ static void unlock(void)
 }
 
 /*
- * A process to speak to, waited for until deadline_ms.  Who comes when it has
- * been missing for that long does not wait again: the bus is empty.
+ * A process to speak to, waited for until *deadline_ms.  Who comes when it has
+ * been missing for that long does not wait again: the bus is empty.  While the
+ * VM is paused, no time passes: *deadline_ms begins anew.
  */
-static bool wait_for_link(long long deadline_ms)
+static bool wait_for_link(long long *deadline_ms)
 {
+	long long until_ms = *deadline_ms;
 	struct relink relink;
 
-	if (com1.fd < 0 && deadline_ms > com1.lost_ms + ANSWER_MS)
-		deadline_ms = com1.lost_ms + ANSWER_MS;
-	while (com1.fd < 0 && !com1.given_up &&
-	       relink_wait(&com1.successor, &relink, deadline_ms))
-		adopt(&relink);
+	if (com1.fd < 0 && until_ms > com1.lost_ms + ANSWER_MS)
+		until_ms = com1.lost_ms + ANSWER_MS;
+	while (com1.fd < 0 && !com1.given_up) {
+		if (relink_wait(&com1.successor, &relink, until_ms)) {
+			adopt(&relink);
+		} else if (gate_pass()) {
+			com1.lost_ms = fdmsg_now_ms();
+			until_ms = com1.lost_ms + ANSWER_MS;
+			*deadline_ms = until_ms;
+		} else {
+			break;
+		}
+	}
 	return com1.fd >= 0;
 }
 
@@ -216,7 +227,7 @@ static uint64_t port_read(void *opaque, uint64_t offset, unsigned int size)
 	(void)opaque;
 	pthread_mutex_lock(&com1.lock);
 	deadline_ms = access_deadline_ms();
-	while (err && err != -ETIMEDOUT && wait_for_link(deadline_ms)) {
+	while (err && err != -ETIMEDOUT && wait_for_link(&deadline_ms)) {
 		req.seq = ++com1.seq;
 		err = regchan_read(com1.fd, &req, &value, left_ms(deadline_ms));
 		if (err)
@@ -243,7 +254,7 @@ static void port_write(void *opaque, uint64_t offset, unsigned int size,
 	(void)opaque;
 	pthread_mutex_lock(&com1.lock);
 	deadline_ms = access_deadline_ms();
-	while (err && err != -ETIMEDOUT && wait_for_link(deadline_ms))
+	while (err && err != -ETIMEDOUT && wait_for_link(&deadline_ms))
 		err = post(&req, -1, left_ms(deadline_ms));
 	uart_shadow_note(&com1.shadow, (unsigned int)offset, size,
 			 (uint32_t)value);
@@ -254,9 +265,11 @@ static void port_write(void *opaque, uint64_t offset, unsigned int size,
 
 int serial_link_prepare(void)
 {
-	relink_init(&com1.successor);
+	int bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	relink_init(&com1.successor, bell_fd);
 	com1.irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return com1.irq_fd < 0 ? -errno : 0;
+	return bell_fd < 0 || com1.irq_fd < 0 ? -errno : 0;
 }
 
 static unsigned int port_owner(void *opaque)

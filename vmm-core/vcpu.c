@@ -30,6 +30,7 @@
 #include "vmm-core/core_stats.h"
 #include "vmm-core/cpuid.h"
 #include "vmm-core/exit_report.h"
+#include "vmm-core/gate.h"
 #include "vmm-core/kvm.h"
 #include "vmm-core/msr_filter.h"
 #include "vmm-core/report.h"
@@ -50,12 +51,7 @@ struct vcpu {
 };
 
 static struct vcpu vcpus[LIFE_MAX_VCPUS];
-
-static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t gate_cond = PTHREAD_COND_INITIALIZER;
-/* Both under gate_lock. */
-static bool gate_open;
-static unsigned int gate_waiting;
+static unsigned int nr_vcpus;
 
 /* --- exits ----------------------------------------------------------------- */
 
@@ -153,28 +149,6 @@ static void exit_handle(struct vcpu *vcpu)
 
 /* --- thread ---------------------------------------------------------------- */
 
-static void gate_pass(void)
-{
-	pthread_mutex_lock(&gate_lock);
-	gate_waiting++;
-	pthread_cond_broadcast(&gate_cond);
-	while (!gate_open)
-		pthread_cond_wait(&gate_cond, &gate_lock);
-	pthread_mutex_unlock(&gate_lock);
-}
-
-/*
- * glibc starts a thread with system calls that the policy does not have, so
- * all must be past them before it is in force.
- */
-static void gate_wait_for(unsigned int nr)
-{
-	pthread_mutex_lock(&gate_lock);
-	while (gate_waiting < nr)
-		pthread_cond_wait(&gate_cond, &gate_lock);
-	pthread_mutex_unlock(&gate_lock);
-}
-
 static void *vcpu_main(void *opaque)
 {
 	struct vcpu *vcpu = opaque;
@@ -201,6 +175,8 @@ static void *vcpu_main(void *opaque)
 		 * every vCPU here.
 		 */
 		core_fault_look(&fault);
+		if (!gate_seems_open())
+			gate_pass();
 	}
 	return NULL;
 }
@@ -323,13 +299,31 @@ void vcpus_create(unsigned int nr)
 		core_stats_add_vcpu(i, vcpu->fd);
 		thread_start(vcpu);
 	}
+	nr_vcpus = nr;
+	/*
+	 * glibc starts a thread with system calls that the policy does not
+	 * have, so all must be past them before it is in force.
+	 */
 	gate_wait_for(nr);
+}
+
+/*
+ * KVM api.rst: immediate_exit: a vCPU that has passed the gate but not yet
+ * entered the guest comes back at once.
+ */
+static void entry_allow(bool open)
+{
+	for (unsigned int i = 0; i < nr_vcpus; i++)
+		__atomic_store_n(&vcpus[i].run->immediate_exit, !open,
+				 __ATOMIC_RELAXED);
 }
 
 void vcpus_run(void)
 {
-	pthread_mutex_lock(&gate_lock);
-	gate_open = true;
-	pthread_cond_broadcast(&gate_cond);
-	pthread_mutex_unlock(&gate_lock);
+	gate_set(true, entry_allow);
+}
+
+void vcpus_pause(void)
+{
+	gate_set(false, entry_allow);
 }

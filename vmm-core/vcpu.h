@@ -22,4 +22,10 @@ void vcpus_create(unsigned int nr);
  */
 void vcpus_run(void);
 
+/*
+ * Shut it: no vCPU enters the guest before the next vcpus_run().  Those in the
+ * guest stay there until birth_interrupt() in the supervisor has them out.
+ */
+void vcpus_pause(void);
+
 #endif

@@ -443,7 +443,7 @@ static int prepare_device(struct virtio_pci *dev)
 	int err;
 
 	vhost_front_init(&dev->front, dev->name);
-	relink_init(&dev->successor);
+	relink_init(&dev->successor, -1);
 	err = place_eventfd(&dev->config_fd);
 	if (!err)
 		err = place_eventfd(&dev->front.err_fd);

@@ -99,6 +99,57 @@ kill -KILL "$(process rng)"
 ended 5 && says 'rng \[rng\]: killed by SIGKILL, .*; stopping the VM' && nothing_left
 report "on_crash = stop"
 
+# --- on_crash = pause ---
+# looks_like VM DEVICE STATE: ps has the VM so, and the device, within five seconds
+looks_like() {
+	local tries=0
+	until "$bulkhead" ps --json "$vm" | jq -e --arg vm "$1" --arg dev "$2" \
+		--arg state "$3" '.[0].state == $vm and
+		any(.[0].processes[]; .device == $dev and .state == $state)' >/dev/null; do
+		tries=$((tries + 1))
+		[ "$tries" -lt 250 ] || { "$bulkhead" ps "$vm" | sed 's/^/# /'; return 1; }
+		sleep 0.02
+	done
+}
+
+start_vm --set vm.on_crash=pause --set console.on_crash=restart
+old=$(process rng)
+kill -KILL "$old"
+looks_like paused rng dead && says 'rng \[rng\]: killed by SIGKILL' &&
+	says "rng \[rng\]: the VM is paused .*bulkhead device $vm resume rng"
+report "on_crash = pause: a device dies, and the VM is paused"
+old=$(process console)
+kill -KILL "$old"
+comes_again console "$old" && looks_like paused rng dead
+report "another one, with on_crash = restart, comes again meanwhile"
+kill -KILL "$(process blk)"
+looks_like paused vda dead &&
+	"$bulkhead" device "$vm" resume vda >"$scratch/device" &&
+	looks_like paused vda running
+report "a second one that died: one of both is back, the VM waits for the other"
+"$bulkhead" device "$vm" restart rng >"$scratch/device" &&
+	grep -qE "rng is process [0-9]+ now" "$scratch/device" &&
+	looks_like running rng running && says ': the VM goes on'
+report "restart brings the other, and the VM goes on"
+"$bulkhead" events "$vm" | jq -r '.event + " " + (.process // "")' >"$scratch/events"
+[ "$(grep -cx 'paused rng' "$scratch/events") $(grep -cx 'paused vda' "$scratch/events") $(grep -cx 'unpaused ' "$scratch/events")" = "1 1 1" ]
+report "events say so"
+"$bulkhead" device "$vm" resume rng 2>"$scratch/device"
+[ $? -eq 1 ]
+report "a device that serves is not resumed"
+kill -KILL "$(process serial)"
+looks_like paused serial dead && "$bulkhead" device "$vm" restart console >/dev/null &&
+	looks_like paused serial dead
+report "the exchange of another device does not let it go on"
+"$bulkhead" stop "$vm" --timeout 1 >/dev/null
+ended 7 && says 'serial \[serial\]: process [0-9]+ goes on' && nothing_left
+report "stop lets it go on first, so that the guest can power off"
+start_vm --set rng.on_crash=pause
+kill -KILL "$(process rng)"
+looks_like paused rng dead && "$bulkhead" kill "$vm" >/dev/null
+ended 7 && nothing_left
+report "kill ends a paused VM"
+
 # --- spares ---
 # spare_of ROLE: its process, once it is READY, or status 1
 spare_of() {
@@ -180,9 +231,6 @@ report "and that is all there was"
 kill "$backend" 2>/dev/null
 
 sed -i '/^\[blk other\]/,$d' "$scratch/vm.conf"
-run_vm --set vm.on_crash=pause
-[ $? -eq 2 ] && says 'on_crash = pause: a VM cannot be paused yet'
-report "on_crash = pause is refused"
 run_vm --set vm.heartbeat=1ms
 [ $? -eq 2 ] && says 'heartbeat = 1ms: expected 0s for none, or 300ms at least'
 report "a heartbeat that nobody can keep is refused"

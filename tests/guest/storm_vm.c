@@ -242,6 +242,26 @@ bool storm_vm_moves(const struct storm_vm *vm)
 	return false;
 }
 
+bool storm_vm_device(const struct storm_vm *vm, const char *verb,
+		     const char *device)
+{
+	char name[32];
+	int status = -1;
+	pid_t pid;
+
+	snprintf(name, sizeof(name), "storm%d", (int)getpid());
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		setenv("BULKHEAD_RUNTIME_DIR", in_dir(vm, "run"), 1);
+		dup2(STDERR_FILENO, STDOUT_FILENO);
+		execl(build_path("bulkhead"), "bulkhead", "device", name,
+		      verb, device, (char *)NULL);
+		_exit(127);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 static bool log_has(const struct storm_vm *vm, const char *text)
 {
 	FILE *log = fopen(in_dir(vm, "log"), "r");

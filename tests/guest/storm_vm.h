@@ -49,6 +49,10 @@ long long storm_vm_strike(struct storm_vm *vm, int signal);
 /* Does the disk complete requests?  Waits at most STORM_TIMEOUT_MS. */
 bool storm_vm_moves(const struct storm_vm *vm);
 
+/* `bulkhead device VM VERB DEVICE`.  Return: did it end with status 0? */
+bool storm_vm_device(const struct storm_vm *vm, const char *verb,
+		     const char *device);
+
 /* Is text in the supervisor's log?  Waits at most timeout_ms for it. */
 bool storm_vm_says(const struct storm_vm *vm, const char *text,
 		   int timeout_ms);

@@ -219,7 +219,6 @@ static const struct {
 	{ VM "stop_timeout = 5m\n", "@:3: stop_timeout = 5m: the unit must" },
 	{ VM "stop_timeout = 90000s\n", "at most 86400s" },
 	{ VM "huge_pages = 1\n", "@:3: huge_pages = 1: expected yes or no" },
-	{ VM "on_crash = pause\n", "@:3: on_crash = pause: a VM cannot be paused" },
 	{ VM "on_crash = maybe\n", "@:3: on_crash = maybe: expected" },
 	{ VM "max_restarts = many\n", "@:3: max_restarts = many: expected" },
 	{ VM "heartbeat = 10ms\n", "@:3: heartbeat = 10ms: expected" },

@@ -33,6 +33,8 @@ static const struct {
 	{ LIFE_CORE_GIVE_UP, LIFE_SIDE_CHILD, sizeof(struct life_core_relink),
 	  0 },
 	{ LIFE_CORE_STATS, LIFE_SIDE_CHILD, 0, 0 },
+	{ LIFE_CORE_PAUSE, LIFE_SIDE_CHILD, 0, 0 },
+	{ LIFE_CORE_RESUME, LIFE_SIDE_CHILD, 0, 0 },
 	{ LIFE_READY, LIFE_SIDE_SUPERVISOR, 0, 0 },
 	{ LIFE_PONG, LIFE_SIDE_SUPERVISOR, sizeof(struct life_ping), 0 },
 	{ LIFE_FAILED, LIFE_SIDE_SUPERVISOR, sizeof(struct life_text), 0 },
