@@ -158,12 +158,13 @@ jail() {
 }
 
 # Numbers below 96 are those of ipc/inherit.h; what comes by a message takes
-# the lowest that is free: a UART's interrupt, regions in flight, a queue's
+# the lowest that is free: a UART's interrupt and the bell of its successors,
+# regions in flight, a queue's
 # kick and call.  The core's from 96 on: doorbells, interrupts and channels.
 serial_fds="0:eventfd 2:pipe 3:socket 4:socket 5:stats 8:serial.log 9:eventpoll"
 virtio_fds="0:inflight 2:pipe 3:socket 4:socket 5:stats 9:eventpoll 11:socket"
 blk_fds="0:inflight 1:eventfd 2:pipe 3:socket 4:socket 5:stats 6:eventfd 7:disk.img 8:eventfd 9:eventpoll 10:io_uring 11:socket"
-core_fds="0:eventfd 1:socket 2:pipe 3:socket 4:socket 5:inflight 6:ram 8:socket 9:eventpoll 10:kvm-vm 11:inflight 12:socket 13:inflight 64:kvm-vcpu:0 96:kvm-vcpu-stats:0 128:eventfd 129:eventfd 130:eventfd 131:eventfd 132:eventfd 133:eventfd 134:socket 135:socket 136:eventfd 137:eventfd 138:eventfd 139:eventfd 140:eventfd 141:eventfd 142:socket 143:socket 144:eventfd 145:eventfd 146:eventfd 147:eventfd 150:socket 151:socket 152:eventfd 153:eventfd 154:eventfd 155:eventfd 158:socket 159:socket"
+core_fds="0:eventfd 1:eventfd 2:pipe 3:socket 4:socket 5:socket 6:ram 8:inflight 9:eventpoll 10:kvm-vm 11:socket 12:inflight 13:socket 14:inflight 64:kvm-vcpu:0 96:kvm-vcpu-stats:0 128:eventfd 129:eventfd 130:eventfd 131:eventfd 132:eventfd 133:eventfd 134:socket 135:socket 136:eventfd 137:eventfd 138:eventfd 139:eventfd 140:eventfd 141:eventfd 142:socket 143:socket 144:eventfd 145:eventfd 146:eventfd 147:eventfd 150:socket 151:socket 152:eventfd 153:eventfd 154:eventfd 155:eventfd 158:socket 159:socket"
 
 start
 report "a VM with six processes runs and reads its disk"
