@@ -12,3 +12,15 @@ $(O)/tests/perf/first_byte.guest: tests/perf/first_byte.S tests/guest/guest.lds 
 	$(Q)$(CC) $(GUEST_FLAGS) -o $@ $<
 $(eval $(call program,tests/perf/bench_rebirth,tests/perf/bench_rebirth.c $(STORM)))
 $(eval $(call program,tests/perf/bench_reconnect,tests/perf/bench_reconnect.c))
+
+# bulkhead-blk without statistics, to measure what they cost.
+UNCOUNTED := $(patsubst %.c,$(O)/uncounted/%.o,$(filter-out gen/%,$(BLK))) $(O)/gen/policy_blk.o
+$(O)/uncounted/%.o: %.c tests/perf/uncounted.h
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(COMPILE) -include tests/perf/uncounted.h -c -o $@ $<
+$(O)/tests/perf/blk_uncounted: $(UNCOUNTED)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LINK) -pthread -o $@ $^ -l:liburing.a $(QCOW2_LIBS) -lcap
+OBJECTS += $(UNCOUNTED)
+BENCHES += $(O)/tests/perf/blk_uncounted
