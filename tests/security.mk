@@ -15,7 +15,7 @@ check-security:
 
 # The core's parts that several threads share, under TSan, which has no place
 # for its shadow where addresses are random in 32 bits.
-THREADED := unit/test_bus unit/test_pci unit/test_msix unit/test_virtio_pci \
+THREADED := unit/test_bus unit/test_chores unit/test_pci unit/test_msix unit/test_virtio_pci \
 	unit/test_virtio_pci_bad unit/test_virtio_pci_back \
 	wire/test_vhost_front
 tsan:
@@ -23,9 +23,15 @@ tsan:
 	$(Q)$(MAKE) --no-print-directory -j2 O=$(O)-tsan SAN=thread $(THREADED:%=$(O)-tsan/tests/%)
 	$(Q)setarch -R tests/run $(O)-tsan unit wire
 
+# Limits of cgroups in force, in the lab, where there are controllers for them.
+check-limits:
+	$(Q)tests/install build lab check
+	$(Q)$(MAKE) --no-print-directory -j2 tests
+	$(Q)BULKHEAD_BUILD=$(abspath $(O)) tests/lab/limits
+
 # Static analysis; what is no finding is explained in tests/tidy.allowed.
 tidy: all
 	$(Q)tests/install build lab check
 	$(Q)tests/tidy $(O)
 
-.PHONY: rights check-security tsan tidy
+.PHONY: rights check-security check-limits tsan tidy
