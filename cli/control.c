@@ -250,6 +250,15 @@ void control_follow(struct vm *vm)
 	client->waits = true;
 }
 
+bool control_is_followed(const struct vm *vm)
+{
+	for (int i = 0; vm->control && i < CONTROL_MAX_CLIENTS; i++)
+		if (vm->control->client[i].fd >= 0 &&
+		    vm->control->client[i].follows)
+			return true;
+	return false;
+}
+
 void control_tell(struct vm *vm, json_t *event)
 {
 	struct control *control = vm->control;

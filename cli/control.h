@@ -27,6 +27,9 @@ void control_close(struct vm *vm, int status);
 void control_give_fd(struct vm *vm, int fd);
 void control_follow(struct vm *vm);
 
+/* Does any client follow? */
+bool control_is_followed(const struct vm *vm);
+
 /* To all who follow, whose lines end with it; keeps event.  Does not wait. */
 void control_tell(struct vm *vm, json_t *event);
 

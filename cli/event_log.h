@@ -8,19 +8,30 @@
 
 #include <jansson.h>
 #include <stdint.h>
+#include <time.h>
 
 #define EVENTS_KEPT	256
 
 struct vm;
 
+/* Put into words when somebody asks. */
+struct event {
+	const char *kind;	/* static */
+	const char *process;	/* of the configuration, or NULL */
+	char *text;		/* owned; NULL: there is none */
+	struct timespec when;	/* CLOCK_REALTIME */
+	long long uptime_ms;	/* of the supervisor */
+	int pid;		/* 0: none has to do with it */
+};
+
 struct event_log {
-	json_t *event[EVENTS_KEPT];	/* number n is at n % EVENTS_KEPT */
+	struct event event[EVENTS_KEPT];	/* number n is at n % EVENTS_KEPT */
 	uint64_t next;		/* number of the next; the first is 0 */
 };
 
 /*
- * Note one.  kind: "died", "running", ...; ipc/README.md lists them.
- * process: "vda", "core"; NULL: the VM's own.  pid: 0 if none has to do with
+ * Note one.  kind: "died", "running", ..., a literal; ipc/README.md lists them.
+ * process: "vda", "core", kept as long as the VM is; NULL: the VM's own.  pid: 0 if none has to do with
  * it.  fmt: a line about it, or "".
  */
 void event_note(struct vm *vm, const char *kind, const char *process,

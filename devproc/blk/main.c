@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <linux/virtio_blk.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,30 +100,18 @@ static const char *image_path;
 static bool poll_said;
 static const char *backing_path[LIFE_BLK_MAX_EXTRA];
 
-static int parse_queues(const char *value, uint16_t *queues)
+static int parse_number(const char *value, unsigned long least,
+			unsigned long most, uint16_t *number)
 {
 	char *end;
 	unsigned long n;
 
 	errno = 0;
 	n = strtoul(value, &end, 10);
-	if (errno || *value < '0' || *value > '9' || *end != '\0' || n == 0 ||
-	    n > VHOST_MAX_QUEUES)
+	if (errno || *value < '0' || *value > '9' || *end != '\0' ||
+	    n < least || n > most)
 		return -EINVAL;
-	*queues = (uint16_t)n;
-	return 0;
-}
-
-static int parse_poll(const char *value, uint16_t *poll_us)
-{
-	unsigned int us;
-	char end;
-
-	if (*value < '0' || *value > '9' ||
-	    sscanf(value, "%4u%c", &us, &end) != 1 || us > LIFE_BLK_MAX_POLL_US)
-		return -EINVAL;
-	*poll_us = (uint16_t)us;
-	poll_said = true;
+	*number = (uint16_t)n;
 	return 0;
 }
 
@@ -165,7 +152,8 @@ static int blk_option(struct life_birth *birth, const char *name,
 		return *value ? -EINVAL : 0;
 	}
 	if (!strcmp(name, "num-queues"))
-		return parse_queues(value, &blk->nr_queues);
+		return parse_number(value, 1, VHOST_MAX_QUEUES,
+				    &blk->nr_queues);
 	if (!strcmp(name, "serial")) {
 		if (strlen(value) > BLK_ID_BYTES)
 			return -EINVAL;
@@ -174,8 +162,11 @@ static int blk_option(struct life_birth *birth, const char *name,
 	}
 	if (!strcmp(name, "cache"))
 		return parse_cache(value, &blk->cache);
-	if (!strcmp(name, "poll-us"))
-		return parse_poll(value, &blk->poll_us);
+	if (!strcmp(name, "poll-us")) {
+		poll_said = true;
+		return parse_number(value, 0, LIFE_BLK_MAX_POLL_US,
+				    &blk->poll_us);
+	}
 	if (!strcmp(name, "format")) {
 		blk->format = !strcmp(value, "qcow2") ? LIFE_BLK_QCOW2 :
 							LIFE_BLK_RAW;
