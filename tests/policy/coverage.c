@@ -53,13 +53,14 @@ static struct thread threads[MAX_PIDS];
 
 /* --- the log ------------------------------------------------------------- */
 
-/* "blk-vda" and "blk" are of role blk; threads "vcpu0" are the core's. */
+/* "blk-vda" and "blk" are of role blk; threads "vcpu0" and "chores" are the core's. */
 static unsigned char policy_of_name(const char *name)
 {
 	const char *role = name;
 	size_t len;
 
-	if (!strncmp(name, "bulkhead-core", 13) || !strncmp(name, "vcpu", 4))
+	if (!strncmp(name, "bulkhead-core", 13) || !strncmp(name, "vcpu", 4) ||
+	    !strncmp(name, "chores", 6))
 		role = "core";
 	len = strcspn(role, "-\"");
 	for (unsigned int i = 0; i < nr_coverages; i++)
