@@ -73,7 +73,7 @@ CORE := vmm-core/main.c vmm-core/report.c \
 	ipc/vhost_user.c ipc/regchan.c ipc/fault_match.c ipc/fault.c gen/policy_core.c $(IPC) $(CONFINE)
 
 DEVICE := devproc/device.c devproc/stats.c devproc/walk.c devproc/standalone.c devproc/life_link.c \
-	devproc/loop.c ipc/fault_match.c ipc/fault.c $(IPC) $(CONFINE)
+	devproc/loop.c ipc/fault_match.c ipc/fault.c $(IPC) $(CONFINE) devproc/footprint.c
 VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vhost_fault.c devproc/vring.c \
 	devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c \
 	devproc/inflight_region.c ipc/vhost_user.c $(DEVICE)
