@@ -107,21 +107,23 @@ CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c c
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
 	cli/children.c cli/rebirth.c cli/pause.c cli/spare.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
 	cli/control_commands.c cli/control_faults.c cli/faults.c \
-	cli/control_disk.c cli/throttles.c cli/disks.c cli/move.c
+	cli/control_disk.c cli/throttles.c cli/disks.c cli/move.c cli/snapshot.c
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
 	cli/doctor_jail.c cli/doctor_host.c cli/doctor_walls.c
 CLI_SUPERVISOR += cli/control_stats.c cli/event_log.c cli/control_walk.c
+# A snapshot of a running disk is a new image.
+CLI_SUPERVISOR += cli/disk_create.c devproc/blk/qcow2_header.c devproc/blk/qcow2_entry.c
 CLI_STATS := cli/stats_vm.c cli/stats_page.c cli/figures.c \
 	cli/cmd_stats.c cli/stats_text.c cli/stats_json.c cli/stats_metrics.c cli/cmd_events.c cli/cmd_walk.c \
 	cli/cmd_top.c cli/top_rows.c cli/top_print.c cli/top_screen.c
 # Its child that looks into images is confined as a device is.
-CLI_DISK := cli/disk.c cli/disk_open.c cli/disk_create.c cli/disk_child.c cli/disk_io.c \
+CLI_DISK := cli/disk.c cli/disk_open.c cli/disk_child.c cli/disk_io.c \
 	cli/disk_commit.c cli/disk_child_commit.c cli/disk_child_empty.c \
 	$(QCOW2) gen/policy_disk.c $(filter-out $(JAIL),$(CONFINE))
 CLI := cli/main.c cli/cmd_config_args.c cli/cmd_run.c cli/cmd_check.c \
 	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/cmd_device.c cli/cmd_disk.c cli/cmd_fault.c cli/cmd_replay.c cli/replay.c \
 	cli/client.c \
-	$(CLI_STATS) $(CLI_CONFIG) $(CLI_SUPERVISOR) $(CLI_DOCTOR) $(CLI_DISK) $(JAIL) $(IPC)
+	$(sort $(CLI_STATS) $(CLI_CONFIG) $(CLI_SUPERVISOR) $(CLI_DOCTOR) $(CLI_DISK) $(JAIL) $(IPC))
 
 POLICYC := policy/policyc.c policy/parse.c policy/expression.c policy/lint.c \
 	policy/constants.c policy/build.c policy/verify.c

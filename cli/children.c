@@ -160,7 +160,7 @@ static void give_device(const struct device *dev, int link_fd,
 	give(spec, dev->end.fd, RES_FD);
 	give(spec, dev->end.out_fd, RES2_FD);
 	give(spec, dev->move.fd, EXTRA_FD);
-	for (unsigned int i = 0; i < dev->cfg->chain.nr; i++)
+	for (unsigned int i = 0; i < dev->end.nr_backing; i++)
 		give(spec, dev->end.backing_fd[i], EXTRA_FD + (int)i);
 	spec->nr_files = DEVICE_FILES;
 	spec->nr_tasks = blk ? BLK_TASKS : DEVICE_TASKS;
@@ -171,7 +171,7 @@ static void give_device(const struct device *dev, int link_fd,
 	 */
 	spec->file_bytes = RLIM_INFINITY;
 	if (blk && !dev->end.block_device && dev->end.out_fd < 0 &&
-	    dev->cfg->format == LIFE_BLK_RAW)
+	    dev->end.format == LIFE_BLK_RAW)
 		spec->file_bytes = dev->end.size_bytes;
 	if (dev->cfg->connect.kind == LIFE_CHARDEV_FILE)
 		spec->file_bytes = dev->cfg->max_size_bytes;
@@ -225,14 +225,12 @@ static void describe_blk(const struct device *dev, struct life_birth_blk *blk)
 	blk->nr_extra = dev->move.fd >= 0;
 	blk->move = blk->nr_extra;
 	blk->throttle = dev->throttle;
-	blk->format = (uint8_t)dev->cfg->format;
-	blk->nr_backing = (uint8_t)dev->cfg->chain.nr;
+	blk->format = (uint8_t)dev->end.format;
+	blk->nr_backing = (uint8_t)dev->end.nr_backing;
+	blk->raw_backing = dev->end.raw_backing;
 	/* Only a raw disk is moved. */
 	if (blk->nr_backing)
 		blk->nr_extra = blk->nr_backing;
-	for (unsigned int i = 0; i < dev->cfg->chain.nr; i++)
-		if (dev->cfg->chain.backing[i].format == LIFE_BLK_RAW)
-			blk->raw_backing |= (uint16_t)(1u << i);
 	snprintf(blk->serial, sizeof(blk->serial), "%s",
 		 dev->cfg->serial ? dev->cfg->serial : dev->cfg->name);
 }

@@ -122,6 +122,7 @@ static const struct verb {
 	{ "resize", verb_resize, 1, "NAME resize DISK SIZE" },
 	{ "move", verb_move, 2, "NAME move DISK NEW [raw]" },
 	{ "cancel", verb_cancel, 0, "NAME cancel DISK" },
+	{ "snapshot", verb_snapshot, 1, "NAME snapshot DISK NEW" },
 };
 
 #define NR_VERBS	(sizeof(verbs) / sizeof(verbs[0]))
@@ -162,7 +163,7 @@ static int device(int argc, char **argv)
 	verb = argc - optind >= 2 ? find_verb(argv[optind + 1]) : NULL;
 	if (!verb)
 		return cmd_usage_error(&cmd_device,
-				       "NAME VERB DEVICE is needed, with restart, throttle, resume, resize, move or cancel for VERB");
+				       "NAME VERB DEVICE is needed, with restart, throttle, resume, resize, move, cancel or snapshot for VERB");
 	args = (struct device_args){
 		.vm = argv[optind],
 		.device = argv[optind + 2],
@@ -189,6 +190,8 @@ const struct command cmd_device = {
 		"  resize DISK SIZE             make its image larger, and tell the guest\n"
 		"  move DISK NEW [raw]          copy it to a new file while the guest writes, and\n"
 		"                               go on with that; shows how far it is\n"
-		"  cancel DISK                  leave off moving it\n",
+		"  cancel DISK                  leave off moving it\n"
+		"  snapshot DISK NEW            go on with a new qcow2 image, and leave what there is\n"
+		"                               behind it as it is\n",
 	.run = device,
 };

@@ -27,6 +27,8 @@ int verb_move(struct client_conn *conn, const struct device_args *args,
 	      char why[CLIENT_WHY_MAX]);
 int verb_cancel(struct client_conn *conn, const struct device_args *args,
 		char why[CLIENT_WHY_MAX]);
+int verb_snapshot(struct client_conn *conn, const struct device_args *args,
+		  char why[CLIENT_WHY_MAX]);
 int verb_throttle(struct client_conn *conn, const struct device_args *args,
 		  char why[CLIENT_WHY_MAX]);
 

@@ -12,7 +12,7 @@
 #include "ipc/log.h"
 
 #define SET_MAX	1024
-#define LOOK_MS	200	/* how often a move is looked at */
+#define LOOK_MS	200	/* how often what takes a while is looked at */
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -121,15 +121,16 @@ static json_t *absolute(const char *path)
 
 static void show_progress(const struct device_args *args, const json_t *reply)
 {
-	if (isatty(STDERR_FILENO))
+	if (isatty(STDERR_FILENO) && json_object_get(reply, "of"))
 		fprintf(stderr, "\r%s/%s: %lld of %lld MiB copied ", args->vm,
 			args->device, number_of(reply, "bytes") >> 20,
 			number_of(reply, "of") >> 20);
 }
 
 /* Takes reply, the first one.  Looks on until it is over. */
-static int watch_move(struct client_conn *conn, const struct device_args *args,
-		      json_t *reply, char why[CLIENT_WHY_MAX])
+static int watch(struct client_conn *conn, const char *command,
+		 const struct device_args *args, json_t *reply,
+		 char why[CLIENT_WHY_MAX])
 {
 	int status;
 
@@ -137,11 +138,11 @@ static int watch_move(struct client_conn *conn, const struct device_args *args,
 		show_progress(args, reply);
 		json_decref(reply);
 		poll(NULL, 0, LOOK_MS);
-		reply = client_ask(conn, device_request("move", args), why);
+		reply = client_ask(conn, device_request(command, args), why);
 	}
 	if (!reply)
 		return EXIT_FAILURE;
-	if (isatty(STDERR_FILENO))
+	if (isatty(STDERR_FILENO) && json_object_get(reply, "of"))
 		fputc('\n', stderr);
 	status = json_is_true(json_object_get(reply, "failed")) ?
 		EXIT_FAILURE : EXIT_SUCCESS;
@@ -169,7 +170,23 @@ int verb_move(struct client_conn *conn, const struct device_args *args,
 	}
 	request = device_request("move", args);
 	json_object_set_new(request, "path", absolute(args->words[0]));
-	return watch_move(conn, args, client_ask(conn, request, why), why);
+	return watch(conn, "move", args, client_ask(conn, request, why), why);
+}
+
+int verb_snapshot(struct client_conn *conn, const struct device_args *args,
+		  char why[CLIENT_WHY_MAX])
+{
+	json_t *request;
+
+	if (args->nr_words != 1) {
+		snprintf(why, CLIENT_WHY_MAX,
+			 "the path of the new image is needed");
+		return EXIT_USAGE;
+	}
+	request = device_request("snapshot", args);
+	json_object_set_new(request, "path", absolute(args->words[0]));
+	return watch(conn, "snapshot", args, client_ask(conn, request, why),
+		     why);
 }
 
 int verb_cancel(struct client_conn *conn, const struct device_args *args,

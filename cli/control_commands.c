@@ -58,6 +58,8 @@ static json_t *describe_child(struct child *child)
 
 	if (dev && !state && dev->move.state != MOVE_NONE)
 		state = "moving";
+	if (dev && !state && dev->snapshot.draining)
+		state = "draining";
 	if (dev && dev->held)
 		state = "held";
 	if (child->spare)
@@ -202,6 +204,7 @@ static const struct {
 	{ "resume-device", control_resume },
 	{ "resize", control_resize },
 	{ "move", control_move },
+	{ "snapshot", control_snapshot },
 	{ "wait", command_wait },
 };
 

@@ -22,6 +22,7 @@ json_t *control_throttle(struct vm *vm, const json_t *request, bool *waits);
 json_t *control_resume(struct vm *vm, const json_t *request, bool *waits);
 json_t *control_resize(struct vm *vm, const json_t *request, bool *waits);
 json_t *control_move(struct vm *vm, const json_t *request, bool *waits);
+json_t *control_snapshot(struct vm *vm, const json_t *request, bool *waits);
 
 /* control_stats.c: "stats-page", "events"; status with refresh_stats. */
 json_t *control_stats_page(struct vm *vm, const json_t *request, bool *waits);

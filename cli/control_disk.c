@@ -154,3 +154,25 @@ json_t *control_move(struct vm *vm, const json_t *request, bool *waits)
 		return control_error("%s", why);
 	return describe_move(dev);
 }
+
+json_t *control_snapshot(struct vm *vm, const json_t *request, bool *waits)
+{
+	const json_t *path = json_object_get(request, "path");
+	char why[VM_WHY_MAX];
+	struct device *dev;
+	json_t *error;
+
+	(void)waits;
+	dev = find_disk(vm, request, &error);
+	if (!dev)
+		return error;
+	if (path && !json_is_string(path))
+		return control_error("path must be text");
+	if (path && snapshot_begin(dev, json_string_value(path), why))
+		return control_error("%s", why);
+	return json_pack("{s:i, s:b, s:s, s:b, s:s}", "version",
+			 CONTROL_VERSION, "ok", 1, "state",
+			 dev->snapshot.draining ? "draining" : "none",
+			 "failed", dev->snapshot.failed, "end",
+			 dev->snapshot.end);
+}

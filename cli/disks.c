@@ -32,6 +32,7 @@ void disk_lost_process(struct device *dev, bool drained)
 {
 	dev->held = false;
 	move_lost_process(dev, drained);
+	snapshot_lost_process(dev, drained);
 }
 
 int disk_resume(struct device *dev, char why[VM_WHY_MAX])
@@ -70,14 +71,21 @@ int disk_may_change(const struct device *dev, char *why)
 		return not_now(dev, "between two processes", why);
 	if (dev->move.state != MOVE_NONE)
 		return not_now(dev, "while it is being moved", why);
+	if (dev->snapshot.draining)
+		return not_now(dev, "while a snapshot is taken", why);
 	if (dev->cfg->read_only)
 		return not_now(dev, "with read_only = yes", why);
-	if (dev->cfg->format != LIFE_BLK_RAW)
-		return not_now(dev, "with format = qcow2", why);
 	/* A record begins with its disk, and is of that disk. */
 	if (dev->cfg->record.path)
 		return not_now(dev, "with a record", why);
 	return 0;
+}
+
+int disk_may_change_raw(const struct device *dev, char *why)
+{
+	if (dev->end.format != LIFE_BLK_RAW)
+		return not_now(dev, "with format = qcow2", why);
+	return disk_may_change(dev, why);
 }
 
 void disk_renew(struct device *dev)
@@ -120,7 +128,7 @@ static int look_at_block_device(const struct device *dev, uint64_t bytes,
 int disk_resize(struct device *dev, uint64_t bytes, char why[VM_WHY_MAX])
 {
 	uint64_t old = dev->end.size_bytes;
-	int ret = disk_may_change(dev, why);
+	int ret = disk_may_change_raw(dev, why);
 
 	if (!ret)
 		ret = dev->end.block_device ?

@@ -25,6 +25,8 @@ int disk_resume(struct device *dev, char why[VM_WHY_MAX]);
 
 /* Is this a moment for another file?  0, or -errno with a line in why. */
 int disk_may_change(const struct device *dev, char *why);
+/* The same, of what is done to raw images only. */
+int disk_may_change_raw(const struct device *dev, char *why);
 
 /* A process that serves gives way to one with the files of now. */
 void disk_renew(struct device *dev);

@@ -250,6 +250,9 @@ int image_open_backing(const struct config_device *cfg, unsigned int n,
 			   "its file system has O_DIRECT, or the image's has, but not both; say cache = writeback",
 			   why);
 	end->backing_fd[n] = its_end.fd;
+	end->nr_backing = n + 1;
+	if (backing->format == LIFE_BLK_RAW)
+		end->raw_backing |= (uint16_t)(1u << n);
 	return ret;
 }
 

@@ -78,7 +78,7 @@ static int make_file(struct device *dev, const char *to, char *why)
 
 int move_begin(struct device *dev, const char *to, char *why)
 {
-	int ret = disk_may_change(dev, why);
+	int ret = disk_may_change_raw(dev, why);
 
 	if (ret)
 		return ret;

@@ -100,6 +100,7 @@ void rebirth_cancel(struct vm *vm)
 	for (unsigned int i = 0; i < vm->nr_devices; i++) {
 		rebirth_begin(&vm->device[i]);
 		move_end(&vm->device[i]);
+		snapshot_end(&vm->device[i]);
 	}
 }
 

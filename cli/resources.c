@@ -45,6 +45,7 @@ void resources_init(struct vm *vm)
 		dev->rebirth.core_fd = -1;
 		dev->throttle_fd = -1;
 		move_init(dev);
+		snapshot_init(dev);
 		end_init(&dev->end);
 		child_init(&dev->child, vm, dev->cfg->role, dev->cfg->name,
 			   i + 1);
@@ -148,6 +149,7 @@ static int open_disk(struct device *dev, char why[VM_WHY_MAX])
 {
 	int ret = image_open(dev->cfg, &dev->end, why);
 
+	dev->end.format = dev->cfg->format;
 	for (unsigned int i = 0; !ret && i < dev->cfg->chain.nr; i++)
 		ret = image_open_backing(dev->cfg, i, &dev->end, why);
 	if (ret || !dev->cfg->record.path)

@@ -19,6 +19,7 @@
 #include "cli/loop.h"
 #include "cli/move.h"
 #include "cli/rebirth.h"
+#include "cli/snapshot.h"
 #include "cli/spare.h"
 #include "ipc/fault.h"
 #include "ipc/life.h"
@@ -97,7 +98,11 @@ struct host_end {
 	struct watch listener;
 	struct watch peer;
 	bool unlink_socket;
-	int backing_fd[CONFIG_MAX_BACKING];	/* what is behind the image */
+	/* What is behind the image, nearest first. */
+	int backing_fd[CONFIG_MAX_BACKING];
+	unsigned int nr_backing;
+	uint16_t raw_backing;	/* bit n: that one is raw, not qcow2 */
+	int format;		/* of the image, enum life_blk_format */
 	uint64_t size_bytes;	/* image */
 	bool direct;		/* image opened with O_DIRECT */
 	bool block_device;
@@ -111,6 +116,7 @@ struct device {
 	int inflight_fd;	/* -1: none */
 	struct rebirth rebirth;
 	struct move move;	/* of a disk */
+	struct snapshot snapshot;	/* the same */
 	bool held;		/* of a disk: after an error, until a resume */
 	int throttle_fd;	/* of a disk of ours; -1: none */
 	struct throttle_settings throttle;	/* of a disk: in force */

@@ -43,7 +43,7 @@ struct stats_disk {
 	uint64_t moved_bytes;	/* of a move: copied so far */
 	uint64_t polls;		/* waits for the disk that were spent awake */
 	uint64_t polls_in_vain;	/* of those, nothing came in time */
-	uint64_t pad[1];
+	uint64_t capacity_bytes;	/* what the guest sees */
 };
 
 /* What both begin with; the writer fills it before its last narrowing. */

@@ -264,6 +264,8 @@ static int blk_start(const struct life_birth *birth)
 	(void)birth;
 	if (!ret && image.format->open)
 		ret = image.format->open(&image);
+	__atomic_store_n(&device_stats->disk.capacity_bytes, image.bytes,
+			 __ATOMIC_RELAXED);
 	mirror_start();
 	return ret ? ret : vhost_start(&blk_vhost_ops);
 }

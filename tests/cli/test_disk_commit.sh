@@ -147,7 +147,7 @@ RANDOM=7
 for ((n = 0; n < 40; n++)); do
 	cp small broken
 	at=$((n < 20 ? RANDOM % 104 : RANDOM % (size < 8192 ? size : 8192)))
-	printf "\\x$(printf %02x $((RANDOM % 256)))" | dd of=broken bs=1 seek=$at conv=notrunc status=none
+	printf '%b' "\\x$(printf %02x $((RANDOM % 256)))" | dd of=broken bs=1 seek=$at conv=notrunc status=none
 	truncate -s 64K target
 	timeout 60 "$bulkhead" disk commit broken --backing target:raw >out 2>err
 	status=$?
