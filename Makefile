@@ -74,8 +74,9 @@ CORE := vmm-core/main.c vmm-core/report.c \
 
 DEVICE := devproc/device.c devproc/stats.c devproc/walk.c devproc/standalone.c devproc/life_link.c \
 	devproc/loop.c ipc/fault_match.c ipc/fault.c $(IPC) $(CONFINE) devproc/footprint.c
-VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vhost_fault.c devproc/vring.c \
-	devproc/guest_mem.c devproc/peer_file.c devproc/inflight.c \
+VRING := devproc/vring.c devproc/vring_walk.c devproc/vring_split.c devproc/vring_packed.c \
+	devproc/inflight.c devproc/inflight_packed.c devproc/guest_mem.c devproc/peer_file.c
+VHOST := devproc/vhost_device.c devproc/vhost_queue.c devproc/vhost_fault.c $(VRING) \
 	devproc/inflight_region.c ipc/vhost_user.c $(DEVICE)
 CHARDEV := devproc/chardev.c
 

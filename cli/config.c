@@ -223,6 +223,11 @@ static int check_blk(struct config *cfg, struct config_device *dev, char *err)
 		return config_error(err,
 				    "%s: [blk %s] has both 'path' and 'socket'; choose one",
 				    dev->socket.origin, dev->name);
+	/* Nobody knows how another's successor finds its place in the ring. */
+	if (dev->socket.path && dev->packed)
+		return config_error(err,
+				    "%s: [blk %s] has a foreign back-end, which gets split rings; take 'packed' away",
+				    dev->socket.origin, dev->name);
 	if (dev->chain.nr && dev->format != LIFE_BLK_QCOW2)
 		return config_error(err,
 				    "%s: [blk %s] has 'backing', which is for 'format = qcow2'",

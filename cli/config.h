@@ -81,6 +81,7 @@ struct config_device {
 	char *origin;				/* of its section */
 	int on_crash;			/* enum config_on_crash */
 	struct config_limit limits[CONFIG_NR_LIMITS];
+	bool packed;			/* of its rings; not serial */
 	/* blk */
 	struct config_path image;
 	struct config_path socket;	/* foreign back-end, instead of image */

@@ -117,6 +117,7 @@ static int tell_core(struct vm *vm, unsigned int index, int core_fd)
 		.index = index,
 		.role = dev->cfg->role,
 		.foreign = dev->cfg->socket.path != NULL,
+		.packed = dev->cfg->packed,
 		.nr_queues = dev->nr_queues,
 	};
 	int fds[2] = { core_fd, dev->inflight_fd };

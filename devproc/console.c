@@ -225,7 +225,7 @@ static int open_console(const struct life_birth *birth)
 {
 	int err = chardev_open(birth);
 
-	return err ? err : vhost_open();
+	return err ? err : vhost_open(NR_QUEUES);
 }
 
 static int start_console(const struct life_birth *birth)

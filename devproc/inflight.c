@@ -13,8 +13,6 @@
 
 #include <errno.h>
 
-#include "devproc/vring.h"
-
 /* Ordered against all stores before it, see the theory of operation. */
 #define STORE(where, value)	\
 	__atomic_store_n(&(where), (value), __ATOMIC_RELEASE)
@@ -22,8 +20,12 @@
 int inflight_attach(struct inflight_queue *queue, void *shared, uint16_t size)
 {
 	volatile struct inflight_split_queue *q = shared;
-	uint16_t version = q->version;
+	uint16_t version;
 
+	queue->shared = NULL;
+	if (!q)
+		return 0;
+	version = q->version;
 	if (size > VRING_MAX_SIZE)
 		return -EINVAL;
 	if (version == 0) {
@@ -68,16 +70,14 @@ static int settle_last_batch(struct inflight_queue *queue, uint16_t used_idx)
 	return 0;
 }
 
-struct left_over {
-	uint64_t counter;
-	uint16_t head;
-};
+struct inflight_left inflight_left_over[VRING_MAX_SIZE];	/* off the stack */
 
 /* Insertion sort: at most VRING_MAX_SIZE, once; qsort(3) may allocate. */
-static void sort_by_age(struct left_over *found, unsigned int nr)
+uint64_t inflight_sort(struct inflight_left *found, unsigned int nr,
+		       uint16_t *again)
 {
 	for (unsigned int i = 1; i < nr; i++) {
-		struct left_over one = found[i];
+		struct inflight_left one = found[i];
 		unsigned int at = i;
 
 		while (at > 0 && found[at - 1].counter > one.counter) {
@@ -86,12 +86,15 @@ static void sort_by_age(struct left_over *found, unsigned int nr)
 		}
 		found[at] = one;
 	}
+	for (unsigned int i = 0; i < nr; i++)
+		again[i] = found[i].head;
+	return nr ? found[nr - 1].counter + 1 : 0;
 }
 
 int inflight_recover(struct inflight_queue *queue, uint16_t used_idx,
 		     uint16_t *again)
 {
-	static struct left_over found[VRING_MAX_SIZE];	/* 16 KiB: off the stack */
+	struct inflight_left *found = inflight_left_over;
 	volatile struct inflight_split_queue *q = queue->shared;
 	unsigned int nr = 0;
 	int ret;
@@ -109,10 +112,7 @@ int inflight_recover(struct inflight_queue *queue, uint16_t used_idx,
 		nr++;
 	}
 	/* vhost-user, reconnecting, step 2: in the order of their counters */
-	sort_by_age(found, nr);
-	for (unsigned int i = 0; i < nr; i++)
-		again[i] = found[i].head;
-	queue->counter = nr ? found[nr - 1].counter + 1 : 0;
+	queue->counter = inflight_sort(found, nr, again);
 	return (int)nr;
 }
 

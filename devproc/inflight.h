@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In-flight tracking, split rings (vhost-user.rst, "Inflight I/O tracking").
+ * In-flight tracking, split rings (vhost-user.rst, "Inflight I/O tracking");
+ * packed ones: inflight_packed.h.
  *
  * The region is a memfd that outlives this process.  Each request taken is
  * marked in it and unmarked when the guest has been told of its end, so the
@@ -13,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "devproc/vring.h"
 #include "ipc/vhost_user.h"
 
 /* One queue's part of the region; shared NULL: not tracked. */
@@ -23,8 +25,8 @@ struct inflight_queue {
 };
 
 /*
- * Take up the queue's part at shared, for a queue of size descriptors.
- * A fresh (all zero) part is given its version and size.
+ * Take up the queue's part at shared, for a queue of size descriptors; NULL:
+ * none.  A fresh (all zero) part is given its version and size.
  * Return: 0; -EINVAL it is of another version or size.
  */
 int inflight_attach(struct inflight_queue *queue, void *shared, uint16_t size);
@@ -43,6 +45,21 @@ void inflight_taken(struct inflight_queue *queue, uint16_t head);
 void inflight_pushed(struct inflight_queue *queue, uint16_t head);
 void inflight_published(struct inflight_queue *queue, const uint16_t *heads,
 			unsigned int nr_heads, uint16_t used_idx);
+
+/*
+ * Left over heads, in the order of their counters (both forms of rings).
+ * nr of them are in inflight_left_over[], put in order in again[].
+ * Return: the counter that comes next.
+ */
+struct inflight_left {
+	uint64_t counter;
+	uint16_t head;
+};
+
+extern struct inflight_left inflight_left_over[VRING_MAX_SIZE];
+
+uint64_t inflight_sort(struct inflight_left *found, unsigned int nr,
+		       uint16_t *again);
 
 /* A taken request is given back unserved, see vring_unpop(). */
 void inflight_untaken(struct inflight_queue *queue, uint16_t head);

@@ -20,9 +20,9 @@ static struct {
 	uint16_t queue_size;
 } region = { .own_fd = -1 };
 
-int inflight_region_open(void)
+int inflight_region_open(unsigned int nr_queues)
 {
-	off_t bytes = VHOST_MAX_QUEUES *
+	off_t bytes = nr_queues *
 		      (off_t)inflight_queue_bytes(VRING_MAX_SIZE);
 	int fd = memfd_sealable("bulkhead-inflight", 0);
 

@@ -13,9 +13,9 @@
 
 /*
  * Make the memfd that GET_INFLIGHT_FD may hand out, large enough for any
- * front-end.  Before confinement.  Return: 0 or -errno.
+ * front-end of nr_queues.  Before confinement.  Return: 0 or -errno.
  */
-int inflight_region_open(void);
+int inflight_region_open(unsigned int nr_queues);
 
 /*
  * vhost-user: GET_INFLIGHT_FD.  A fresh region; wanted gives queues and

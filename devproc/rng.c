@@ -12,6 +12,7 @@
 #include "devproc/vhost_device.h"
 #include "devproc/vhost_fault.h"
 
+#define NR_QUEUES	1
 #define MAX_SPANS	64
 
 /* virtio 1.2, 5.4.6.2: a device may use less than the whole buffer. */
@@ -134,7 +135,7 @@ static void stop_queue(unsigned int index, struct vring *vring)
 }
 
 static const struct vhost_ops rng_vhost_ops = {
-	.nr_queues = 1,
+	.nr_queues = NR_QUEUES,
 	.queue_start = start_queue,
 	.queue_kick = kick_queue,
 	.queue_stop = stop_queue,
@@ -144,7 +145,7 @@ static const struct vhost_ops rng_vhost_ops = {
 static int open_rng(const struct life_birth *birth)
 {
 	(void)birth;
-	return vhost_open();
+	return vhost_open(NR_QUEUES);
 }
 
 static int start_rng(const struct life_birth *birth)

@@ -212,7 +212,7 @@ static int get_vring_base(struct vhost_user_msg *msg)
 	if (!queue_exists(state.index))
 		return -EINVAL;
 	queue_stop_end(state.index);
-	state.num = queue_last_avail(state.index);
+	state.num = queue_base(state.index);
 	return reply(msg, &state, sizeof(state), -1);
 }
 
@@ -512,11 +512,11 @@ static int reserve_backend_fd(void)
 	return dup3(EPOLL_FD, BACKEND_FD, O_CLOEXEC) < 0 ? -errno : 0;
 }
 
-int vhost_open(void)
+int vhost_open(uint16_t nr_queues)
 {
 	int ret = reserve_backend_fd();
 
-	return ret ? ret : inflight_region_open();
+	return ret ? ret : inflight_region_open(nr_queues);
 }
 
 int vhost_start(const struct vhost_ops *ops)
@@ -532,6 +532,7 @@ int vhost_start(const struct vhost_ops *ops)
 			1ull << VIRTIO_F_INDIRECT_DESC_BIT |
 			1ull << VIRTIO_F_EVENT_IDX_BIT |
 			1ull << VIRTIO_F_VERSION_1_BIT |
+			1ull << VIRTIO_F_RING_PACKED_BIT |
 			1ull << VHOST_USER_F_PROTOCOL_FEATURES_BIT;
 	__atomic_store_n(&device_stats->nr_queues, nr_queues,
 			 __ATOMIC_RELAXED);

@@ -67,9 +67,9 @@ struct vhost_ops {
 
 /*
  * From device_ops.open, before confinement: makes the memfd that in-flight
- * tracking may need.  Return: 0 or -errno.
+ * tracking may need, for nr_queues at most.  Return: 0 or -errno.
  */
-int vhost_open(void);
+int vhost_open(uint16_t nr_queues);
 
 /*
  * Put LINK_FD in the loop and serve it.  From device_ops.start, after

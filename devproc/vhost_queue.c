@@ -87,38 +87,24 @@ static bool has_feature(unsigned int bit)
 	return features >> bit & 1;
 }
 
-/* User addresses to pointers; each part of the ring lies in one region. */
 static int map_rings(struct queue *queue)
 {
-	struct vring *vring = &queue->vring;
-	const struct vhost_user_vring_addr *addr = &queue->addr;
+	int ret = vring_map(&queue->vring, &queue->addr);
 
-	vring->desc = guest_mem_from_user(addr->desc,
-					  VRING_DESC_BYTES(vring->size),
-					  VRING_DESC_ALIGN);
-	vring->avail = guest_mem_from_user(addr->avail,
-					   VRING_AVAIL_BYTES(vring->size),
-					   VRING_AVAIL_ALIGN);
-	vring->used = guest_mem_from_user(addr->used,
-					  VRING_USED_BYTES(vring->size),
-					  VRING_USED_ALIGN);
-	if (vring->desc && vring->avail && vring->used)
-		return 0;
-	log_err("queue %u: its rings are not in the memory table",
-		vring->index);
-	return -EFAULT;
+	if (ret)
+		log_err("queue %u: its rings are not in the memory table",
+			queue->vring.index);
+	return ret;
 }
 
-static int attach_inflight(struct vring *vring)
+static int track(struct vring *vring)
 {
-	uint16_t size;
+	uint16_t size = 0;
 	void *shared = inflight_region_queue(vring->index, &size);
 
-	vring->inflight.shared = NULL;
 	if (!shared)
-		return 0;
-	if (vring->size > size || inflight_attach(&vring->inflight, shared,
-						  size)) {
+		return vring_track(vring, NULL, 0);
+	if (vring->size > size || vring_track(vring, shared, size)) {
 		log_err("queue %u: the in-flight region is not for %u descriptors",
 			vring->index, vring->size);
 		return -EINVAL;
@@ -169,11 +155,13 @@ static int start(struct queue *queue)
 			vring->index);
 		return -EINVAL;
 	}
+	vring->form = has_feature(VIRTIO_F_RING_PACKED_BIT) ?
+		      &vring_form_packed : &vring_form_split;
 	vring->event_idx = has_feature(VIRTIO_F_EVENT_IDX_BIT);
 	vring->indirect = has_feature(VIRTIO_F_INDIRECT_DESC_BIT);
 	ret = map_rings(queue);
 	if (!ret)
-		ret = attach_inflight(vring);
+		ret = track(vring);
 	if (!ret)
 		ret = vring_start(vring);
 	if (ret) {
@@ -192,8 +180,10 @@ static int start(struct queue *queue)
 
 int queue_set_num(unsigned int index, uint32_t num)
 {
-	if (!queue_exists(index) || num == 0 || num > VRING_MAX_SIZE ||
-	    num & (num - 1))
+	if (!queue_exists(index) || num == 0 || num > VRING_MAX_SIZE)
+		return -EINVAL;
+	/* virtio 1.2, 2.7 and 2.8.10.1: a power of two, if it is split */
+	if (num & (num - 1) && !has_feature(VIRTIO_F_RING_PACKED_BIT))
 		return -EINVAL;
 	if (queues[index].state != QUEUE_IDLE)
 		return -EBUSY;
@@ -203,11 +193,13 @@ int queue_set_num(unsigned int index, uint32_t num)
 
 int queue_set_base(unsigned int index, uint32_t base)
 {
-	if (!queue_exists(index) || base > UINT16_MAX)
+	/* vhost-user: of a packed ring, two places, see vring_packed.c */
+	if (!queue_exists(index) ||
+	    (base > UINT16_MAX && !has_feature(VIRTIO_F_RING_PACKED_BIT)))
 		return -EINVAL;
 	if (queues[index].state != QUEUE_IDLE)
 		return -EBUSY;
-	queues[index].vring.last_avail = (uint16_t)base;
+	queues[index].vring.base = base;
 	return 0;
 }
 
@@ -376,9 +368,9 @@ bool queue_any_running(void)
 	return false;
 }
 
-uint16_t queue_last_avail(unsigned int index)
+uint32_t queue_base(unsigned int index)
 {
-	return queues[index].vring.last_avail;
+	return queues[index].vring.base;
 }
 
 bool queue_newly_broken(void)

@@ -53,7 +53,7 @@ void queue_stop_end(uint32_t index);
 int queue_pause_end(void);
 
 /* After queue_stop_end(): where the driver's next request will be. */
-uint16_t queue_last_avail(unsigned int index);
+uint32_t queue_base(unsigned int index);
 
 /* Has a ring been broken since the last call? */
 bool queue_newly_broken(void);

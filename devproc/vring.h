@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Split virtqueues, the device's side (D3, D5; virtio 1.2, 2.7).
+ * Virtqueues, the device's side (D3, D5; virtio 1.2, 2.6): split (2.7) and
+ * packed (2.8), which differ in vring_split.c and vring_packed.c alone.
  *
  * Every word of the ring is the guest's: it is read once into a local,
  * checked, then used.  A ring that breaks the rules is stopped for good
@@ -15,7 +16,7 @@
  *	...
  *	vring_publish(vring);	once per batch of vring_push()
  *
- * One thread; no function blocks.  Packed rings are not offered.
+ * One thread; no function blocks.
  */
 #ifndef DEVPROC_VRING_H
 #define DEVPROC_VRING_H
@@ -75,8 +76,8 @@ void vring_push(struct vring *vring, uint16_t head, uint32_t written_bytes);
 void vring_set_kind(struct vring *vring, uint16_t head, enum stats_kind kind);
 
 /*
- * Show the guest all that was pushed: one store of used->idx, and one write
- * to the call eventfd if the guest asked for it.  Cheap if nothing is new.
+ * Show the guest all that was pushed: one store of what the guest looks at, and
+ * one write to the call eventfd if it asked for that.  Cheap if nothing is new.
  */
 void vring_publish(struct vring *vring);
 

@@ -109,20 +109,12 @@ void walk_visible(const struct vring *vring)
 		walk.now.used_ns = stats_clock_ns();
 }
 
-/* What the guest writes when it has seen the used ring, or goes on. */
-static uint32_t guest_words(const struct vring *vring)
-{
-	/* virtio 1.2, 2.7.7: used_event lies behind the available ring. */
-	return (uint32_t)vring->avail->ring[vring->size] << 16 |
-	       vring->avail->idx;
-}
-
 static uint64_t watch_for_answer(const struct vring *vring, uint32_t before)
 {
 	uint64_t end_ns = walk.now.used_ns + WATCH_NS;
 
 	for (;;) {
-		bool answered = guest_words(vring) != before;
+		bool answered = vring->form->driver_words(vring) != before;
 		uint64_t now_ns = stats_clock_ns();
 
 		if (answered || now_ns > end_ns)
@@ -153,7 +145,7 @@ void walk_called(const struct vring *vring, bool called)
 
 	if (walk.vring != vring || !walk.pushed)
 		return;
-	before = guest_words(vring);
+	before = vring->form->driver_words(vring);
 	if (called)
 		walk.now.called_ns = stats_clock_ns();
 	walk.now.answered_ns = watch_for_answer(vring, before);

@@ -173,7 +173,8 @@ struct life_birth {
 struct life_core_device {
 	uint32_t index;		/* 0..nr_devices-1, in order */
 	uint32_t role;		/* enum life_role */
-	uint32_t foreign;	/* 1: a back-end that is not ours (socket = PATH) */
+	uint16_t foreign;	/* 1: a back-end that is not ours (socket = PATH) */
+	uint16_t packed;	/* 1: the driver may choose packed rings */
 	uint32_t nr_queues;	/* wanted; at most what the back-end has */
 	char name[LIFE_DEVICE_NAME_MAX];
 };

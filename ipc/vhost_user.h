@@ -168,17 +168,72 @@ struct inflight_split_queue {
 	struct inflight_split_entry desc[];
 };
 
+/*
+ * The same of a packed queue.  Two groups of fields, each changed by one
+ * store, are words too.
+ */
+struct inflight_packed_entry {
+	uint8_t inflight;	/* of a buffer's first entry: 1 */
+	uint8_t pad;
+	uint16_t next;
+	uint16_t last;
+	uint16_t num;
+	uint64_t counter;
+	uint16_t id;		/* of the descriptor, as the following */
+	uint16_t flags;
+	uint32_t len;
+	uint64_t addr;
+};
+
+union inflight_free_heads {
+	struct {
+		uint16_t head;
+		uint16_t old_head;
+	};
+	uint32_t word;
+};
+
+union inflight_used_places {
+	struct {
+		uint16_t idx;
+		uint16_t old_idx;
+		uint8_t wrap_counter;
+		uint8_t old_wrap_counter;
+		uint8_t pad[2];
+	};
+	uint64_t word;
+};
+
+struct inflight_packed_queue {
+	uint64_t features;
+	uint16_t version;
+	uint16_t desc_num;
+	union inflight_free_heads free;
+	union inflight_used_places used;
+	uint8_t pad[8];
+	struct inflight_packed_entry desc[];
+};
+
 _Static_assert(sizeof(struct inflight_split_entry) == 16, "inflight entry");
 _Static_assert(sizeof(struct inflight_split_queue) == 16, "inflight queue");
+_Static_assert(sizeof(struct inflight_packed_entry) == 32, "packed entry");
+_Static_assert(sizeof(struct inflight_packed_queue) == 32, "packed queue");
+_Static_assert(offsetof(struct inflight_packed_queue, free) == 12, "heads");
+_Static_assert(offsetof(struct inflight_packed_queue, used) == 16, "places");
 
 #define INFLIGHT_VERSION	1
 #define INFLIGHT_ALIGN		64
 
-/* Bytes of one split queue's area for queue_size descriptors, aligned. */
+/*
+ * Bytes of one queue's area for queue_size descriptors, aligned.  A region is
+ * made before it is known which form the queues will have: this is enough for
+ * the larger one, packed.
+ */
 static inline uint64_t inflight_queue_bytes(uint16_t queue_size)
 {
-	uint64_t raw = sizeof(struct inflight_split_queue) +
-		       sizeof(struct inflight_split_entry) * (uint64_t)queue_size;
+	uint64_t raw = sizeof(struct inflight_packed_queue) +
+		       sizeof(struct inflight_packed_entry) *
+		       (uint64_t)queue_size;
 
 	return (raw + INFLIGHT_ALIGN - 1) & ~(uint64_t)(INFLIGHT_ALIGN - 1);
 }

@@ -17,4 +17,4 @@ VIRTIO := vmm-core/msix.c vmm-core/virtio_pci.c vmm-core/virtio_pci_regs.c \
 	vmm-core/virtio_pci_bus.c vmm-core/guest_mem.c vmm-core/relink.c vmm-core/chores.c $(PCI) $(FRONT)
 POLICYC_PARTS := $(filter-out policy/policyc.c,$(POLICYC))
 # A vhost-user front-end that is a test program.
-FRONT_END := tests/wire/front.c tests/wire/front_ring.c
+FRONT_END := tests/wire/front.c tests/wire/front_ring.c tests/wire/front_packed.c

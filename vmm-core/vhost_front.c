@@ -167,6 +167,12 @@ static int learn_features(struct vhost_front *front)
 		front->protocol_features = bits;
 	}
 	features &= front->feature_mask;
+	/*
+	 * Where the successor of a back-end goes on in a packed ring, the
+	 * ring does not say: only the in-flight region does.
+	 */
+	if (!front_has(front, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD_BIT))
+		features &= ~(1ull << VIRTIO_F_RING_PACKED);
 	if (!front->attached_once)
 		front->features = features;
 	else if (front->features & ~features)

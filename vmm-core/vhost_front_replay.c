@@ -24,6 +24,13 @@
 /* virtio 1.2, 2.7.6 and 2.7.8: flags, then idx, in both rings */
 #define RING_INDEX	2
 
+/*
+ * vhost-user: VRING_BASE of a packed ring that is new: available place, and,
+ * in the upper half, used place; bit 15 of each is the wrap counter (virtio
+ * 1.2, 2.8.1).
+ */
+#define PACKED_BASE	0x80008000u
+
 #define STATUS_DRIVER \
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER)
 
@@ -186,6 +193,18 @@ static uint16_t ring_used_index(const struct vhost_front *front,
 	return ring_word(front, queue->device + RING_INDEX);
 }
 
+/*
+ * Of a packed ring a successor learns it from the in-flight region, without
+ * which packed rings are not offered; whatever it is told here.
+ */
+static uint32_t ring_base(const struct vhost_front *front,
+			  const struct vhost_front_queue *queue, bool fresh)
+{
+	if (front->acked_features >> VIRTIO_F_RING_PACKED & 1)
+		return PACKED_BASE;
+	return fresh ? 0 : ring_used_index(front, queue);
+}
+
 bool vhost_front_may_lose(const struct vhost_front *front)
 {
 	if (!front->started ||
@@ -223,13 +242,12 @@ static int tell_ring(struct vhost_front *front, uint32_t index, bool fresh)
 		.avail = queue->driver,
 		.used = queue->device,
 	};
-	uint16_t base = fresh ? 0 : ring_used_index(front, queue);
 	int err;
 
 	err = tell_vring(front, VHOST_USER_SET_VRING_NUM, index, queue->size);
 	if (!err)
 		err = tell_vring(front, VHOST_USER_SET_VRING_BASE, index,
-				 base);
+				 ring_base(front, queue, fresh));
 	if (!err)
 		err = front_tell(front, VHOST_USER_SET_VRING_ADDR, &addr,
 				 sizeof(addr));

@@ -68,6 +68,7 @@ struct virtio_pci {
 	bool config_stale;	/* back-end has a newer config space */
 	unsigned int link;	/* number of front's link */
 	bool foreign;		/* a back-end that is not ours */
+	bool packed;		/* the driver may choose packed rings */
 	bool given_up;		/* it failed, and none will follow */
 	bool failure_reported;	/* this back-end's */
 	struct relink_box successor;

@@ -336,6 +336,8 @@ static void set_up_front(struct virtio_pci *dev, const struct kind *kind,
 	front->nr_regions = guest_mem_regions(&front->regions);
 	front->ram_fd = RAM_FD;
 	front->feature_mask = FEATURE_MASK;
+	if (dev->packed)
+		front->feature_mask |= 1ull << VIRTIO_F_RING_PACKED;
 	front->min_queues = kind->min_queues;
 	front->max_queues = (uint16_t)queues;
 	front->config_bytes = kind->config_bytes;
@@ -402,6 +404,7 @@ int virtio_pci_add(const struct life_core_device *life, int link_fd,
 	dev = &devices[life->index];
 	memcpy(dev->name, life->name, sizeof(dev->name));
 	dev->foreign = life->foreign;
+	dev->packed = life->packed;
 	set_up_front(dev, kind, life->nr_queues, inflight_fd);
 
 	err = vhost_front_attach(&dev->front, link_fd);

@@ -22,6 +22,7 @@
 	 VIRTIO_CONFIG_S_FAILED)
 
 #define F_VERSION_1_MASK	(1ull << VIRTIO_F_VERSION_1)
+#define F_RING_PACKED_MASK	(1ull << VIRTIO_F_RING_PACKED)
 
 /* NULL: queue_select names none. */
 static struct vhost_front_queue *selected_queue(struct virtio_pci *dev)
@@ -155,14 +156,23 @@ static struct vhost_front_queue *queue_to_set_up(struct virtio_pci *dev)
 	return queue && !queue->ready ? queue : NULL;
 }
 
+static bool is_packed(const struct virtio_pci *dev)
+{
+	return dev->driver_features & F_RING_PACKED_MASK;
+}
+
 static void write_queue_size(struct virtio_pci *dev, uint32_t value)
 {
 	struct vhost_front_queue *queue = queue_to_set_up(dev);
 
 	if (!queue)
 		return;
-	/* virtio 1.2, 4.1.4.3.2: a power of 2, at most what was offered */
-	if (!value || value & (value - 1) || value > VHOST_FRONT_QUEUE_SIZE) {
+	/*
+	 * virtio 1.2, 4.1.4.3.2: at most what was offered; a power of 2, if
+	 * the queue is a split one
+	 */
+	if (!value || value > VHOST_FRONT_QUEUE_SIZE ||
+	    (value & (value - 1) && !is_packed(dev))) {
 		virtio_pci_needs_reset(dev,
 			"queue size is no power of two, or too large");
 		return;
@@ -181,11 +191,16 @@ static bool area_is_ram(uint64_t address, uint64_t len, uint64_t align)
 	return !(address & (align - 1)) && guest_mem_span(address, len);
 }
 
-/* virtio 1.2, 2.7: sizes and alignments of a split virtqueue's three areas */
-static bool queue_is_in_ram(const struct vhost_front_queue *queue)
+/* virtio 1.2, 2.7 and 2.8.10: sizes and alignments of the three areas */
+static bool queue_is_in_ram(const struct vhost_front_queue *queue,
+			    bool packed)
 {
 	uint64_t size = queue->size;
 
+	if (packed)
+		return area_is_ram(queue->desc, 16 * size, 16) &&
+		       area_is_ram(queue->driver, 4, 4) &&
+		       area_is_ram(queue->device, 4, 4);
 	return area_is_ram(queue->desc, 16 * size, 16) &&
 	       area_is_ram(queue->driver, 6 + 2 * size, 2) &&
 	       area_is_ram(queue->device, 6 + 8 * size, 4);
@@ -203,7 +218,7 @@ static void write_queue_enable(struct virtio_pci *dev, uint32_t value)
 		virtio_pci_needs_reset(dev, "queue enabled out of turn");
 		return;
 	}
-	if (!queue_is_in_ram(queue)) {
+	if (!queue_is_in_ram(queue, is_packed(dev))) {
 		virtio_pci_needs_reset(dev, "queue is misaligned or not in RAM");
 		return;
 	}

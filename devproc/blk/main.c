@@ -234,7 +234,7 @@ static int blk_open(const struct life_birth *birth)
 	if (!ret)
 		ret = throttle_open(&blk->throttle);
 	if (!ret)
-		ret = vhost_open();
+		ret = vhost_open(nr_queues);
 	return ret;
 }
 

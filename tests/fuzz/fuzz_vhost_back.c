@@ -110,7 +110,8 @@ static void fill_good(struct vhost_user_msg *msg, unsigned int queue)
 
 	switch (msg->hdr.request) {
 	case VHOST_USER_SET_FEATURES:
-		payload->u64 = 0x170000003;
+		/* Split or packed rings. */
+		payload->u64 = queue ? 0x570000003 : 0x170000003;
 		break;
 	case VHOST_USER_SET_PROTOCOL_FEATURES:
 		payload->u64 = 0x1b229;
@@ -352,7 +353,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	ram_fd = fuzz_memfd(NULL, 0, RAM_BYTES);
 	ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ram_fd,
 		   0);
-	if (ram == MAP_FAILED || vhost_open())
+	if (ram == MAP_FAILED || vhost_open(NR_QUEUES))
 		abort();
 	return 0;
 }

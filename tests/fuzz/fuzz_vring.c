@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The split ring: a driver that writes what it likes into descriptors, the
- * available ring and the event index, before and between what the device does,
+ * Split and packed rings: a driver that writes what it likes into descriptors,
+ * available ring and event indices, before and between what the device does,
  * and an in-flight region from a process that was taken over.
  */
 #include <stdlib.h>
@@ -61,6 +61,19 @@ static void push(unsigned int which)
 	vring_push(&ring.vring, head, which);
 }
 
+/* A packed ring's next slots become available, on the lap that the device is on. */
+static void offer_slots(struct fuzz_input *in, unsigned int nr)
+{
+	volatile struct vring_packed_descriptor *desc = (void *)ring.low;
+	struct vring_place place = ring.vring.packed.avail;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		desc[place.slot].flags = vring_flags_available(
+			(uint16_t)fuzz_take(in, 1) & 7, place.wrap);
+		vring_place_advance(&place, 1, RING_SIZE);
+	}
+}
+
 static void step(struct fuzz_input *in)
 {
 	uint8_t what = (uint8_t)fuzz_take(in, 1);
@@ -91,6 +104,11 @@ static void step(struct fuzz_input *in)
 	case 8:		/* the process dies, the next one takes over */
 		nr_taken = 0;
 		ring_restart(&ring);
+		break;
+	case 9:
+	case 10:
+		if (ring.vring.form == &vring_form_packed)
+			offer_slots(in, what & 15);
 		break;
 	default:
 		pop(false);

@@ -8,15 +8,14 @@
 
 #include "devproc/guest_mem.h"
 
-enum { EVENT_IDX = 1, INDIRECT = 2, TRACKED = 4 };
+enum { EVENT_IDX = 1, INDIRECT = 2, TRACKED = 4, PACKED = 8 };
 
 /* The in-flight region, hostile too: the fuzzer fills it. */
-static union {
-	struct inflight_split_queue queue;
-	uint8_t bytes[sizeof(struct inflight_split_queue) +
-		      RING_SIZE * sizeof(struct inflight_split_entry)];
-} inflight;
+static _Alignas(INFLIGHT_ALIGN) uint8_t
+	inflight[sizeof(struct inflight_packed_queue) +
+		 RING_SIZE * sizeof(struct inflight_packed_entry)];
 static bool tracked;
+static bool packed;
 
 static void add(uint64_t gpa, uint64_t bytes, uint64_t offset, int fd)
 {
@@ -45,20 +44,21 @@ void ring_open(struct ring *ring)
 
 int ring_restart(struct ring *ring)
 {
+	const struct vhost_user_vring_addr areas = {
+		.desc = 0, .avail = RING_AVAIL, .used = RING_USED,
+	};
 	struct vring *vring = &ring->vring;
-	int err = 0;
+	int err;
 
 	/* Requests in flight die with the process that had them. */
 	vring_init(vring, 0, &ring->stats);
-	vring->desc = guest_mem_from_user(0, VRING_DESC_BYTES(RING_SIZE), 16);
-	vring->avail = guest_mem_from_user(RING_AVAIL,
-					   VRING_AVAIL_BYTES(RING_SIZE), 2);
-	vring->used = guest_mem_from_user(RING_USED,
-					  VRING_USED_BYTES(RING_SIZE), 4);
+	if (packed)
+		vring->form = &vring_form_packed;
 	vring->size = RING_SIZE;
-	vring->inflight.shared = NULL;
-	if (tracked)
-		err = inflight_attach(&vring->inflight, &inflight, RING_SIZE);
+	vring->base = packed ? 0x80008000 : 0;
+	err = vring_map(vring, &areas);
+	if (!err)
+		err = vring_track(vring, tracked ? inflight : NULL, RING_SIZE);
 	if (!err)
 		err = vring_start(vring);
 	vring->running = !err;
@@ -71,10 +71,13 @@ void ring_begin(struct ring *ring, struct fuzz_input *in)
 	size_t low_bytes = (size_t)fuzz_take(in, 2) % RING_HALF;
 
 	memset(&ring->stats, 0, sizeof(ring->stats));
-	memset(&inflight, 0, sizeof(inflight));
+	memset(inflight, 0, sizeof(inflight));
 	tracked = how & TRACKED;
+	packed = how & PACKED;
 	if (tracked)
-		fuzz_take_bytes(in, inflight.bytes, sizeof(inflight));
+		fuzz_take_bytes(in, inflight, packed ? sizeof(inflight) :
+				sizeof(struct inflight_split_queue) + RING_SIZE *
+				sizeof(struct inflight_split_entry));
 	memset(ring->low, 0, RING_HALF);
 	memset(ring->high, 0, RING_HIGH_BYTES);
 	fuzz_take_bytes(in, ring->low, low_bytes);

@@ -12,8 +12,7 @@ endef
 FUZZ := tests/fuzz/fuzz.c
 # The inputs are the same whether a log line can be written or not.
 FUZZ_LOG := ipc/log.c
-FUZZ_RING := tests/fuzz/ring.c devproc/vring.c devproc/stats.c devproc/walk.c devproc/guest_mem.c \
-	devproc/peer_file.c devproc/inflight.c $(FUZZ_LOG)
+FUZZ_RING := tests/fuzz/ring.c $(VRING) devproc/stats.c devproc/walk.c $(FUZZ_LOG)
 FUZZ_FRONT := tests/fuzz/inline_backend.c $(FRONT) $(FUZZ_LOG)
 $(eval $(call fuzz,vring,$(FUZZ_RING)))
 $(eval $(call fuzz,blk,devproc/blk/request.c $(FUZZ_RING)))

@@ -6,15 +6,15 @@
  * many requests ended, how many with a bad status or the wrong pattern, how
  * many it got back twice or without having asked, how many never.
  *
- * Command line "halt": then it halts, for ever; else the power is off.
+ * Command line "halt": then it halts, for ever; else the power is off.  With
+ * "packed" it is a packed ring.
  *
- * The completions are looked at in the used ring, so that a device that
- * forgets its interrupt does no harm here; other guests are about those.
+ * The completions are looked at in the ring, so that a device that forgets its
+ * interrupt does no harm here; other guests are about those.
  */
-#include "tests/guest/virtio.h"
+#include "tests/guest/ring.h"
 
-#define NR_SLOTS	32u
-#define SIZE		128u		/* of the queue: 3 descriptors a slot */
+#define NR_SLOTS	RING_NUMBERS
 #define SLOT_SECTORS	8u
 #define FLUSH_EVERY	16u		/* writes of a slot */
 #define ASK_EVERY	256u		/* looks, between those at COM1 */
@@ -34,7 +34,6 @@ static struct slot {
 	uint64_t data[SECTOR / 8] __attribute__((aligned(SECTOR)));
 } slots[NR_SLOTS];
 
-static uint16_t seen;			/* of the used ring */
 static uint64_t nr_done, nr_bad, nr_strange;
 
 static uint64_t pattern(uint32_t slot, uint32_t round, uint32_t word)
@@ -68,25 +67,18 @@ static void submit(uint32_t i)
 		[STEP_WRITE] = T_OUT, [STEP_FLUSH] = T_FLUSH, [STEP_READ] = T_IN,
 	};
 	struct slot *slot = &slots[i];
-	struct desc *chain = &desc[i * 3];
-	uint16_t status = (uint16_t)(i * 3 + 2);
-	uint16_t data = (uint16_t)(i * 3 + 1);
-	uint16_t write = slot->step == STEP_READ ? DESC_WRITE : 0;
+	struct ring_piece pieces[RING_PIECES] = {
+		{ (uint64_t)&slot->header, 16, 0 },
+		{ (uint64_t)slot->data, SECTOR, slot->step == STEP_READ },
+	};
+	uint32_t nr = slot->step == STEP_FLUSH ? 1 : 2;
 
+	pieces[nr] = (struct ring_piece){ (uint64_t)&slot->status, 1, 1 };
 	slot->header.type = types[slot->step];
 	slot->header.sector = i * SLOT_SECTORS;
 	slot->status = 0xff;
-	chain[0] = (struct desc){ (uint64_t)&slot->header, 16, DESC_NEXT,
-				  slot->step == STEP_FLUSH ? status : data };
-	chain[1] = (struct desc){ (uint64_t)slot->data, SECTOR,
-				  (uint16_t)(DESC_NEXT | write), status };
-	chain[2] = (struct desc){ (uint64_t)&slot->status, 1, DESC_WRITE, 0 };
 	slot->in_flight = 1;
-	driver.ring[driver.idx % SIZE] = (uint16_t)(i * 3);
-	barrier();
-	driver.idx++;
-	barrier();
-	mmio_write16(notify, 0);
+	ring_submit(i, pieces, nr + 1);
 }
 
 /* What comes after what has ended. */
@@ -115,24 +107,24 @@ static void advance(uint32_t i)
 		forget(i);
 }
 
-/* All that had ended before this look; more comes meanwhile.  again: submit what follows. */
+/* Some that have ended; more comes meanwhile.  again: submit what follows. */
 static void look(int again)
 {
-	uint16_t end = *(volatile uint16_t *)&device.idx;
+	for (uint32_t looks = 0; looks < NR_SLOTS; looks++) {
+		uint32_t i;
+		int came = ring_take(&i);
 
-	while (seen != end) {
-		uint32_t id = device.ring[seen % SIZE].id;
-
-		seen++;
-		if (id % 3 || id / 3 >= NR_SLOTS || !slots[id / 3].in_flight) {
+		if (came == 0)
+			return;
+		if (came < 0) {
 			nr_strange++;
 			continue;
 		}
-		slots[id / 3].in_flight = 0;
+		slots[i].in_flight = 0;
 		nr_done++;
-		advance(id / 3);
+		advance(i);
 		if (again)
-			submit(id / 3);
+			submit(i);
 	}
 }
 
@@ -168,7 +160,7 @@ void guest_main(const char *cmdline)
 	}
 	find_caps();
 	set_vector(0x50);
-	driver_start(SIZE);
+	ring_start(text_equal(cmdline, "packed"));
 	put("storm\n");
 	storm();
 	for (uint32_t looks = 0; looks < DRAIN_LOOKS && nr_in_flight(); looks++)

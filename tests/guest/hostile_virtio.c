@@ -162,6 +162,29 @@ static void make_ring(void)
 			     (uint16_t)(below(8) ? 2 * below(16) : edge()));
 }
 
+/* virtio 1.2, 2.8.1: slots of any lap, of both, or of none */
+static void make_packed_ring(void)
+{
+	static const uint16_t laps[] = { 0x80, 0x8000, 0x80, 0x8000, 0x8080, 0 };
+	struct desc *ring = ring_desc();
+
+	make_descriptors(ring, 32, 1);
+	make_descriptors((struct desc *)(RING_BASE + INDIRECT + 0ull), 16, 1);
+	if (below(2))
+		make_headers();
+	for (uint32_t i = 0; i < 16; i++) {
+		uint16_t flags = below(4) ? ring[i].flags & 7 :
+					    (uint16_t)edge();
+
+		/* The id lies where a split ring's descriptor has flags. */
+		ring[i].flags = (uint16_t)(below(8) ? i : edge());
+		ring[i].next = flags | laps[below(sizeof(laps) / 2)];
+	}
+	/* The driver's event suppression. */
+	mmio_write32(RING_BASE + AVAIL, (uint32_t)(below(4) ? below(3) << 16 :
+						   edge()));
+}
+
 static void put_address(uint64_t at, uint64_t address)
 {
 	mmio_write32(at, (uint32_t)address);
@@ -182,6 +205,17 @@ static void start_queue(uint64_t at, uint16_t queue)
 	mmio_write16(at + QUEUE_ENABLE, 1);
 }
 
+/* Does the device that was started last have packed rings? */
+static int is_packed;
+
+/* VERSION_1, and RING_PACKED half of the time, if it is offered */
+static uint32_t choose_high_features(uint64_t at)
+{
+	mmio_write32(at, 1);
+	is_packed = below(2) && mmio_read32(at + 4) & 4;
+	return is_packed ? 5 : 1;
+}
+
 static void start_device(uint64_t at)
 {
 	mmio_write8(at + STATUS, 0);
@@ -193,11 +227,19 @@ static void start_device(uint64_t at)
 	/* Indirect descriptors, event index: sometimes. */
 	mmio_write32(at + FEATURES, below(4) << 28);
 	mmio_write32(at + FEATURE_SELECT, 1);
-	mmio_write32(at + FEATURES, 1);
+	mmio_write32(at + FEATURES, choose_high_features(at));
 	mmio_write8(at + STATUS, 11);
 	for (uint16_t queue = 0; queue < 1 + below(3); queue++)
 		start_queue(at, queue);
 	mmio_write8(at + STATUS, 15);
+}
+
+/* One more, many more, or as many as an index can say. */
+static void show_more(void)
+{
+	mmio_write16(RING_BASE + AVAIL + 2, (uint16_t)
+		     (mmio_read16(RING_BASE + AVAIL + 2) +
+		      (below(4) ? 1 + below(8) : edge())));
 }
 
 void attack_rings(uint32_t n)
@@ -207,12 +249,14 @@ void attack_rings(uint32_t n)
 
 		if (!below(4))
 			start_device(at);
-		make_ring();
-		barrier();
-		/* One more, many more, or as many as an index can say. */
-		mmio_write16(RING_BASE + AVAIL + 2, (uint16_t)
-			     (mmio_read16(RING_BASE + AVAIL + 2) +
-			      (below(4) ? 1 + below(8) : edge())));
+		if (is_packed) {
+			make_packed_ring();
+			barrier();
+		} else {
+			make_ring();
+			barrier();
+			show_more();
+		}
 		mmio_write16(at + BAR_NOTIFY + 4 * below(3), 0);
 		mmio_read8(at + STATUS);
 	}

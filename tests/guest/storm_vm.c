@@ -39,7 +39,8 @@ static const char *in_dir(const struct storm_vm *vm, const char *name)
 	return path;
 }
 
-static void write_config(const struct storm_vm *vm, const char *more)
+static void write_config(const struct storm_vm *vm, const char *more,
+			 const char *disk_more)
 {
 	FILE *conf = fopen(in_dir(vm, "vm.conf"), "w");
 	int disk = open(in_dir(vm, "disk.img"), O_RDWR | O_CREAT | O_CLOEXEC,
@@ -51,8 +52,9 @@ static void write_config(const struct storm_vm *vm, const char *more)
 		"[vm]\nname = storm%d\nkernel = %s\nmemory = 64M\n"
 		"stop_timeout = 0s\non_reboot = stop\n%s\n"
 		"[serial]\nconnect = socket:com1\n"
-		"[blk vda]\npath = disk.img\ncache = writeback\n",
-		(int)getpid(), build_path("tests/guest/blk_storm.guest"), more);
+		"[blk vda]\npath = disk.img\ncache = writeback\n%s\n",
+		(int)getpid(), build_path("tests/guest/blk_storm.guest"), more,
+		disk_more);
 	fclose(conf);
 	close(disk);
 }
@@ -136,6 +138,12 @@ static volatile struct stats_page *find_page(const struct storm_vm *vm)
 
 void storm_vm_start(struct storm_vm *vm, const char *more)
 {
+	storm_vm_start_with(vm, more, "");
+}
+
+void storm_vm_start_with(struct storm_vm *vm, const char *more,
+			 const char *disk_more)
+{
 	memset(vm, 0, sizeof(*vm));
 	vm->com1 = -1;
 	/*
@@ -145,7 +153,7 @@ void storm_vm_start(struct storm_vm *vm, const char *more)
 	strcpy(vm->dir, "/dev/shm/bulkhead-storm-XXXXXX");
 	if (!mkdtemp(vm->dir))
 		tap_bail_out("%s: %s", vm->dir, strerror(errno));
-	write_config(vm, more);
+	write_config(vm, more, disk_more);
 	run_supervisor(vm);
 	connect_com1(vm);
 	for (int i = 0; i < STORM_TIMEOUT_MS / 10 && !vm->blk; i++) {

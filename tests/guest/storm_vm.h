@@ -33,6 +33,9 @@ struct storm_vm {
 
 /* more: lines for [vm], "" for none.  Ends the program if it cannot be. */
 void storm_vm_start(struct storm_vm *vm, const char *more);
+/* The same, with lines for the disk. */
+void storm_vm_start_with(struct storm_vm *vm, const char *more,
+			 const char *disk_more);
 
 /* Its process, no spare, whose name (comm) is that, "blk-vda"; 0: none now. */
 pid_t storm_vm_process(const struct storm_vm *vm, const char *comm);

@@ -39,9 +39,11 @@ cat >"$scratch/vm.conf" <<-CONF
 	[console]
 	connect = null
 	[rng]
+	packed = yes
 	[blk vda]
 	path = disk.img
 	discard = yes
+	packed = yes
 	[blk ro]
 	path = read_only.img
 	read_only = yes

@@ -51,18 +51,19 @@ static int strike(struct storm_vm *vm, int signal, int nr)
 	return survived;
 }
 
-static void test_kills(const char *spare)
+static void test_kills(const char *spare, bool packed)
 {
 	struct storm_vm vm;
 	char lines[128];
 	bool ok;
 
 	snprintf(lines, sizeof(lines),
-		 "max_restarts = 1000\nheartbeat = 500ms\nspare = %s", spare);
-	storm_vm_start(&vm, lines);
+		 "max_restarts = 1000\nheartbeat = 500ms\nspare = %s%s", spare,
+		 packed ? "\ncmdline = packed" : "");
+	storm_vm_start_with(&vm, lines, packed ? "packed = yes" : "");
 	ok = tap_result(strike(&vm, SIGKILL, NR_KILLS) == NR_KILLS,
-			"spare = %s: %d kills of the disk's process under load",
-			spare, NR_KILLS);
+			"spare = %s, a %s ring: %d kills of the disk's process under load",
+			spare, packed ? "packed" : "split", NR_KILLS);
 	ok &= tap_result(strike(&vm, SIGSTOP, NR_STOPS) == NR_STOPS,
 			 "%d times it hangs: the heartbeat finds it", NR_STOPS);
 	ok &= tap_result(vm.blk->head.births == 1 + NR_KILLS + NR_STOPS,
@@ -172,8 +173,9 @@ int main(void)
 	/* A supervisor that is gone is a test that fails, not our end. */
 	signal(SIGPIPE, SIG_IGN);
 	srand((unsigned int)time(NULL));
-	test_kills("no");
-	test_kills("yes");
+	test_kills("no", false);
+	test_kills("yes", false);
+	test_kills("yes", true);
 	test_serial();
 	test_limit();
 	test_pause("blk-vda", "vda", "restart");

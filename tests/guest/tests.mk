@@ -9,7 +9,7 @@ GUEST_FLAGS := -std=gnu11 -I. -O1 -ffreestanding -fno-pie -mno-red-zone \
 	-Wl,--no-warn-rwx-segments
 # $(call guest,NAME,SOURCES): $(O)/tests/guest/NAME.guest
 define guest
-$(O)/tests/guest/$(1).guest: $(2) tests/guest/guest.lds tests/guest/lib.h tests/guest/virtio.h tests/guest/hostile.h vmm-core/layout.h
+$(O)/tests/guest/$(1).guest: $(2) tests/guest/guest.lds tests/guest/lib.h tests/guest/virtio.h tests/guest/ring.h tests/guest/hostile.h vmm-core/layout.h
 	$$(call say,GUEST,$$@)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(GUEST_FLAGS) -o $$@ $(2)
@@ -20,7 +20,7 @@ $(eval $(call guest,first,tests/guest/first.S))
 $(eval $(call guest,exits,tests/guest/exits.c $(GUEST_LIB)))
 $(eval $(call guest,smp,tests/guest/smp.c $(GUEST_LIB)))
 $(eval $(call guest,virtio_blk,tests/guest/virtio_blk.c tests/guest/virtio.c $(GUEST_LIB)))
-$(eval $(call guest,blk_storm,tests/guest/blk_storm.c tests/guest/virtio.c $(GUEST_LIB)))
+$(eval $(call guest,blk_storm,tests/guest/blk_storm.c tests/guest/ring.c tests/guest/virtio.c $(GUEST_LIB)))
 $(eval $(call guest,hostile,tests/guest/hostile.c tests/guest/hostile_bus.c tests/guest/hostile_virtio.c tests/guest/virtio.c $(GUEST_LIB)))
 $(eval $(call guest,latency,tests/guest/latency.c tests/guest/virtio.c $(GUEST_LIB)))
 GUEST_TEST := tests/guest/harness.c tests/tap.c ipc/fault.c ipc/log.c ipc/fdmsg.c ipc/life.c \

@@ -11,7 +11,7 @@
 #define CAP_MSIX	0x11
 
 struct desc desc[MAX_SIZE] __attribute__((aligned(16)));
-struct driver_ring driver __attribute__((aligned(2)));
+struct driver_ring driver __attribute__((aligned(4)));
 struct device_ring device __attribute__((aligned(4)));
 
 uint64_t bar, common, notify, table;
@@ -112,7 +112,7 @@ static void queue_set_up(uint32_t size)
 }
 
 /* virtio 1.2, 3.1.1 */
-void driver_start(uint32_t size)
+void driver_start_with(uint32_t size, uint32_t high_features)
 {
 	mmio_write8(common + STATUS, 0);
 	mmio_write8(common + STATUS, 1);
@@ -120,10 +120,16 @@ void driver_start(uint32_t size)
 	mmio_write32(common + FEATURE_SELECT, 0);
 	mmio_write32(common + FEATURES, 0);
 	mmio_write32(common + FEATURE_SELECT, 1);
-	mmio_write32(common + FEATURES, 1);	/* VIRTIO_F_VERSION_1 */
+	/* VIRTIO_F_VERSION_1 */
+	mmio_write32(common + FEATURES, 1 | high_features);
 	mmio_write8(common + STATUS, 3 | 8);
 	config_write(msix_cap, 0x80000000u);	/* MSI-X on */
 	queue_set_up(size);
 	mmio_write8(common + STATUS, 3 | 8 | 4);
 	put_value("status", mmio_read8(common + STATUS));
+}
+
+void driver_start(uint32_t size)
+{
+	driver_start_with(size, 0);
 }

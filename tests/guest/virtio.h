@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the virtio-blk guests share: enumeration of the PCI bus, the driver's
- * start (virtio 1.2, 3.1.1), MSI-X vectors, and one split queue.
+ * start (virtio 1.2, 3.1.1), MSI-X vectors, and the memory of one queue.
  */
 #ifndef TESTS_GUEST_VIRTIO_H
 #define TESTS_GUEST_VIRTIO_H
@@ -70,7 +70,11 @@ void find_caps(void);
 /* Entry 0 of its table means this vector. */
 void set_vector(uint8_t vector);
 
-/* Reset, negotiate, one queue of size descriptors, DRIVER_OK. */
+/*
+ * Reset, negotiate, one queue of size descriptors, DRIVER_OK.  high_features:
+ * bits 32 and up, beside VERSION_1.
+ */
+void driver_start_with(uint32_t size, uint32_t high_features);
 void driver_start(uint32_t size);
 
 #endif

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A full Debian 12 (systemd, ext4 root on /dev/vda, its own kernel and initrd)
-# with 2 and with 1 vCPU: login, fio --verify, the processes' jails, power off
-# from inside and by the power button, e2fsck.
+# with 2 vCPUs and split rings, and with 1 vCPU and packed ones: login, fio
+# --verify, the processes' jails, power off from inside and by the power button,
+# e2fsck.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=${BULKHEAD_BUILD:-$(realpath "$here/../../build")}
@@ -53,4 +54,4 @@ run_in_lab 2 >"$work/2" &
 run_in_lab 1 >"$work/1" &
 wait
 cat "$work/2" "$work/1"
-echo "1..29"
+echo "1..31"

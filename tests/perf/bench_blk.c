@@ -3,12 +3,14 @@
  * One measurement of a vhost-user-blk back-end, any one, through the driver
  * of the wire tests:
  *
- *	bench_blk SOCKET PID read|write|seqread|seqwrite DEPTH MILLISECONDS [calls]
+ *	bench_blk SOCKET PID read|write|seqread|seqwrite DEPTH MILLISECONDS
+ *		[calls] [packed]
  *
  * 4 KiB at random places or 128 KiB one after the other, DEPTH of them at a
  * time, one queue, completions taken by polling on processor 1; the back-end,
  * process PID and its descendants, is the caller's to keep on another.  With
- * "calls" the driver asks for interrupts, though it does not wait for them.
+ * "calls" the driver asks for interrupts, though it does not wait for them;
+ * with "packed" the queue is a packed one.
  * Prints "IOPS P50 P99 P99.9 CPU KICKS CALLS": per second, latencies in
  * microseconds, and per request CPU microseconds of the back-end, kicks and
  * interrupts.
@@ -173,18 +175,32 @@ static void parse_operation(struct bench *bench, const char *operation)
 						   VIRTIO_BLK_T_OUT;
 }
 
+/* From word 6 on. */
+static void parse_wishes(struct front_options *options, char *words[])
+{
+	for (; *words; words++) {
+		if (!strcmp(*words, "calls"))
+			options->no_calls = false;
+		else if (!strcmp(*words, "packed"))
+			options->packed = true;
+		else
+			front_bail("%s: calls or packed", *words);
+	}
+}
+
 int main(int argc, char *argv[])
 {
-	const struct front_options options = {
-		.nr_queues = 1, .queue_size = 128, .no_calls = argc == 6,
+	struct front_options options = {
+		.nr_queues = 1, .queue_size = 128, .no_calls = true,
 		.indirect = true,
 	};
 	struct bench bench = { .random = 88172645463325252u };
 	struct virtio_blk_config config;
 	int depth, run_ms;
 
-	if (argc != 6 && (argc != 7 || strcmp(argv[6], "calls")))
-		front_bail("usage: bench_blk SOCKET PID read|write|seqread|seqwrite DEPTH MILLISECONDS [calls]");
+	if (argc < 6)
+		front_bail("usage: bench_blk SOCKET PID read|write|seqread|seqwrite DEPTH MILLISECONDS [calls] [packed]");
+	parse_wishes(&options, &argv[6]);
 	depth = atoi(argv[4]);
 	run_ms = atoi(argv[5]);
 	bench.backend = atoi(argv[2]);
@@ -194,6 +210,8 @@ int main(int argc, char *argv[])
 	parse_operation(&bench, argv[3]);
 	stay_on_processor_1();
 	front_start(&front, front_connect(argv[1]), &options);
+	if (options.packed != front.queue[0].packed)
+		front_bail("the back-end offers no packed rings");
 	front_get_config(&front, &config, offsetof(struct virtio_blk_config,
 						   unused1));
 	bench.nr_blocks = config.capacity / (bench.io_bytes / SECTOR_BYTES);

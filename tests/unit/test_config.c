@@ -94,6 +94,7 @@ START_TEST(every_key_arrives)
 				  "queues = 3\n"
 				  "serial = S-1\n"
 				  "discard = yes\n"
+				  "packed = yes\n"
 				  "poll = 150us\n"
 				  "[serial]\n"
 				  "connect = socket:s\n"
@@ -116,6 +117,7 @@ START_TEST(every_key_arrives)
 	ck_assert_uint_eq(cfg->nr_devices, 5);
 	ck_assert_str_eq(cfg->device[0].image.path, path_in_dir("a.img"));
 	ck_assert(cfg->device[0].read_only && cfg->device[0].discard);
+	ck_assert(cfg->device[0].packed && !cfg->device[3].packed);
 	ck_assert_int_eq(cfg->device[0].cache, LIFE_CACHE_WRITEBACK);
 	ck_assert_uint_eq(cfg->device[0].nr_queues, 3);
 	ck_assert_str_eq(cfg->device[0].serial, "S-1");
@@ -250,6 +252,8 @@ static const struct {
 	  "@:5: device 'a' is given twice; first at @:3" },
 	{ VM "[blk a]\n", "@:3: [blk a] needs 'path" },
 	{ VM "[blk a]\npath = x\nsocket = y\n", "@:5: [blk a] has both" },
+	{ VM "[blk a]\nsocket = y\npacked = yes\n",
+	  "@:4: [blk a] has a foreign back-end, which gets split rings" },
 	{ VM "[blk rng]\npath = x\n", "@:3: [blk rng]: a disk's name" },
 	{ VM "[blk a b]\npath = x\n", "@:3: [blk a b]: a disk's name" },
 	{ VM "[blk 1234567890123456]\npath = x\n", "a disk's name" },

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * devproc/vring.c and devproc/inflight.c: a device process may be killed
- * between any two instructions.
+ * devproc/vring*.c and devproc/inflight*.c, split and packed rings: a device
+ * process may be killed between any two instructions.
  *
  * A child plays the device.  What outlives it (rings, in-flight region) is
  * read-only to it: each store faults, is done alone, and leaves a copy of what
  * a death right after it would leave.  On each of these the parent plays the
- * driver and the successor, and asks the oracle: the successor must take exactly the requests whose completion the driver
- * cannot see, each once, in the order in which they were made available.
+ * driver and the successor, and asks the oracle: the successor must take
+ * exactly the requests whose completion the driver cannot see, each once, in
+ * the order in which they were made available; and each of its completions
+ * must show the driver that one and no other.
  * (A write that the host has done already is among them: it may be repeated.
  * One that the driver saw completed never is.)
  *
- * Enumerated: requests in the ring, where its indices stand, how the device
- * groups and orders its completions, whether the driver offers the
- * descriptors that it got back before the successor looks; and, from each
- * crash of the first process, all crashes of the second.
+ * Enumerated: the ring's form, requests in the ring, descriptors of each,
+ * where its indices stand, how the device groups and orders its completions,
+ * whether the driver offers what it got back before the successor looks; and,
+ * from each crash of the first process, all crashes of the second.
  */
 #include <check.h>
 #include <signal.h>
@@ -27,12 +29,10 @@
 
 #include "devproc/guest_mem.h"
 #include "devproc/vring_priv.h"
+#include "tests/unit/recovery_driver.h"
 
-#define SIZE		4u	/* of the ring; one descriptor a request */
+#define SIZE		RECOVERY_SIZE
 #define RAM_BYTES	0x4000u
-#define AVAIL_GPA	0x1000u
-#define USED_GPA	0x2000u
-#define DATA_GPA	0x3000u	/* request number n has its buffer at 16 * n */
 #define INFLIGHT	RAM_BYTES	/* offset of the in-flight region */
 #define IMAGE_BYTES	(RAM_BYTES + 0x1000u)
 
@@ -40,8 +40,10 @@
 #define DONE_CODE	42
 #define TRAP_FLAG	0x100	/* of RFLAGS: a trap after one instruction */
 
-#define NR_PAIRS	6
-#define NR_SCENARIOS	96
+#define NR_SPLIT_PAIRS	6
+#define NR_PAIRS	9
+#define NR_SPLIT	96
+#define NR_PACKED	96
 
 /* All that outlives a process. */
 struct world {
@@ -51,24 +53,17 @@ struct world {
 
 /* How the device works, and what the driver does. */
 struct scenario {
-	unsigned int nr_requests;	/* 1..SIZE */
-	uint16_t base;		/* both indices at the start */
+	const struct recovery_form *form;
+	unsigned int nr_requests;
+	uint16_t nr_descs;	/* of each; all fit into the ring */
+	uint32_t base;		/* where the ring starts */
 	unsigned int batch;	/* completions per publish */
 	bool reverse;		/* of a batch: the youngest first */
 };
 
 static struct world real, copy;
+static struct recovery_driver driver;	/* that has offered all requests */
 static unsigned int nr_crashes;
-
-static struct vring_available *avail_of(const struct world *world)
-{
-	return (struct vring_available *)(world->at + AVAIL_GPA);
-}
-
-static struct vring_used_ring *used_of(const struct world *world)
-{
-	return (struct vring_used_ring *)(world->at + USED_GPA);
-}
 
 static void world_make(struct world *world)
 {
@@ -81,49 +76,37 @@ static void world_make(struct world *world)
 
 /* --- the driver -------------------------------------------------------------- */
 
-static void offer(const struct world *world, uint16_t head, uint16_t number)
-{
-	struct vring_descriptor *desc = (struct vring_descriptor *)world->at;
-	struct vring_available *avail = avail_of(world);
-
-	desc[head] = (struct vring_descriptor){
-		.addr = DATA_GPA + 16ull * (number % 64), .len = 16,
-	};
-	avail->ring[avail->idx % SIZE] = head;
-	avail->idx++;
-}
-
 static void driver_begin(const struct scenario *scenario)
 {
 	memset(real.at, 0, IMAGE_BYTES);
-	avail_of(&real)->idx = scenario->base;
-	used_of(&real)->idx = scenario->base;
+	scenario->form->begin(&driver, real.at, scenario->base);
 	for (uint16_t i = 0; i < scenario->nr_requests; i++)
-		offer(&real, i, i);
+		scenario->form->offer(&driver, real.at, i,
+				      scenario->nr_descs);
 }
 
 /* Which requests the driver still waits for, in the order of their offers. */
 struct waiting {
-	uint16_t head[2 * SIZE];
+	uint16_t number[2 * SIZE];
 	unsigned int nr;
 };
 
-static void expect(struct waiting *waiting, uint16_t head)
+static void expect(struct waiting *waiting, uint16_t number)
 {
-	waiting->head[waiting->nr++] = head;
+	waiting->number[waiting->nr++] = number;
 }
 
-static void came_back(struct waiting *waiting, uint16_t head)
+static void came_back(struct waiting *waiting, int number)
 {
 	for (unsigned int i = 0; i < waiting->nr; i++) {
-		if (waiting->head[i] != head)
+		if (waiting->number[i] != number)
 			continue;
-		memmove(&waiting->head[i], &waiting->head[i + 1],
-			(waiting->nr - i - 1) * sizeof(waiting->head[0]));
+		memmove(&waiting->number[i], &waiting->number[i + 1],
+			(waiting->nr - i - 1) * sizeof(waiting->number[0]));
 		waiting->nr--;
 		return;
 	}
-	ck_abort_msg("head %u came back, and nobody waits for it", head);
+	ck_abort_msg("request %d came back, and nobody waits for it", number);
 }
 
 /*
@@ -131,24 +114,24 @@ static void came_back(struct waiting *waiting, uint16_t head)
  * offer_again: it offers what came back, before the successor looks.
  */
 static void driver_look(const struct scenario *scenario, bool offer_again,
-			struct waiting *waiting)
+			struct recovery_driver *at, struct waiting *waiting)
 {
-	struct vring_used_ring *used = used_of(&copy);
-	uint16_t end = used->idx;
+	uint16_t back[SIZE];
+	unsigned int nr_back = 0;
+	int number;
 
+	*at = driver;
 	waiting->nr = 0;
 	for (uint16_t i = 0; i < scenario->nr_requests; i++)
 		expect(waiting, i);
-	ck_assert_uint_le((uint16_t)(end - scenario->base),
-			  scenario->nr_requests);
-	for (uint16_t i = scenario->base; i != end; i++)
-		came_back(waiting, (uint16_t)used->ring[i % SIZE].id);
-	for (uint16_t i = scenario->base;
-	     offer_again && i != end; i++) {
-		uint16_t head = (uint16_t)used->ring[i % SIZE].id;
-
-		offer(&copy, head, (uint16_t)(SIZE + head));
-		expect(waiting, head);
+	while ((number = scenario->form->take_back(at, copy.at)) != -1) {
+		came_back(waiting, number);
+		back[nr_back++] = (uint16_t)number;
+	}
+	for (unsigned int i = 0; offer_again && i < nr_back; i++) {
+		scenario->form->offer(at, copy.at, (uint16_t)(SIZE + back[i]),
+				      scenario->nr_descs);
+		expect(waiting, (uint16_t)(SIZE + back[i]));
 	}
 }
 
@@ -159,8 +142,13 @@ static struct stats_queue stats;
 static struct iovec span[4];
 static uint8_t *ram;			/* what the rings are reached by */
 
-static void device_set_up(const struct world *world, uint16_t base)
+/* As the front-end has it. */
+static void device_set_up(const struct scenario *scenario,
+			  const struct world *world)
 {
+	const struct vhost_user_vring_addr areas = {
+		.desc = 0, .avail = RECOVERY_AVAIL, .used = RECOVERY_USED,
+	};
 	struct vhost_user_region region = { .size = RAM_BYTES };
 
 	guest_mem_clear();
@@ -168,12 +156,10 @@ static void device_set_up(const struct world *world, uint16_t base)
 	memset(&stats, 0, sizeof(stats));
 	vring_init(&vring, 0, &stats);
 	ram = guest_mem_from_user(0, RAM_BYTES, 4096);
-	vring.desc = guest_mem_from_user(0, VRING_DESC_BYTES(SIZE), 16);
-	vring.avail = guest_mem_from_user(AVAIL_GPA, VRING_AVAIL_BYTES(SIZE),
-					  2);
-	vring.used = guest_mem_from_user(USED_GPA, VRING_USED_BYTES(SIZE), 4);
+	vring.form = scenario->form->form;
 	vring.size = SIZE;
-	vring.last_avail = base;
+	vring.base = scenario->form->base(world->at, scenario->base);
+	ck_assert_int_eq(vring_map(&vring, &areas), 0);
 }
 
 /* For the child, where Check's assertions do not reach. */
@@ -185,28 +171,34 @@ static void must(bool ok)
 
 static void device_start(const struct world *world)
 {
-	must(inflight_attach(&vring.inflight, world->at + INFLIGHT, SIZE) == 0);
+	must(vring_track(&vring, world->at + INFLIGHT, SIZE) == 0);
 	must(vring_start(&vring) == 0);
 	vring.running = true;
 }
 
-static bool take(uint16_t *head)
+/* number: of the request, as its buffer says. */
+static bool take(uint16_t *head, uint16_t *number)
 {
 	struct vring_chain chain = { .spans = span, .max_spans = 4 };
 	int ret = vring_pop(&vring, &chain);
 
 	must(ret >= 0);
+	if (ret == 0)
+		return false;
 	*head = chain.head;
-	return ret > 0;
+	*number = (uint16_t)(((uint8_t *)span[0].iov_base - ram -
+			      RECOVERY_DATA) / 16);
+	return true;
 }
 
 /* All that there is, completed in batches. */
 static void device_work(const struct scenario *scenario)
 {
 	uint16_t heads[SIZE];
+	uint16_t number;
 	unsigned int nr = 0;
 
-	while (nr < SIZE && take(&heads[nr]))
+	while (nr < SIZE && take(&heads[nr], &number))
 		nr++;
 	for (unsigned int done = 0; done < nr; done++) {
 		unsigned int at = scenario->reverse ? nr - 1 - done : done;
@@ -220,32 +212,48 @@ static void device_work(const struct scenario *scenario)
 
 /* --- crash and successor -------------------------------------------------------- */
 
-/* As the front-end has it: a successor starts at the used index. */
+/* One completion, and the driver sees that one alone. */
+static void complete(const struct scenario *scenario,
+		     struct recovery_driver *at, uint16_t head,
+		     uint16_t number)
+{
+	vring_push(&vring, head, 0);
+	vring_publish(&vring);
+	ck_assert_int_eq(scenario->form->take_back(at, copy.at), number);
+	ck_assert_msg(scenario->form->take_back(at, copy.at) == -1,
+		      "with request %u another one came back", number);
+}
+
 static void check_successor(const struct scenario *scenario, bool offer_again)
 {
+	struct recovery_driver at;
 	struct waiting waiting;
-	uint16_t used_idx = used_of(&real)->idx;
-	uint16_t head;
+	uint16_t heads[2 * SIZE];
+	uint16_t number;
 
 	nr_crashes++;
 	memcpy(copy.at, real.at, IMAGE_BYTES);
-	driver_look(scenario, offer_again, &waiting);
-	device_set_up(&copy, used_idx);
+	driver_look(scenario, offer_again, &at, &waiting);
+	device_set_up(scenario, &copy);
 	device_start(&copy);
 	for (unsigned int i = 0; i < waiting.nr; i++) {
-		ck_assert_msg(take(&head), "request %u of %u is lost", i,
-			      waiting.nr);
-		ck_assert_uint_eq(head, waiting.head[i]);
+		ck_assert_msg(take(&heads[i], &number),
+			      "request %u of %u is lost", i, waiting.nr);
+		ck_assert_uint_eq(number, waiting.number[i]);
 	}
-	ck_assert_msg(!take(&head), "head %u is done twice", head);
-	for (unsigned int i = 0; i < waiting.nr; i++)
-		vring_push(&vring, waiting.head[i], 0);
-	vring_publish(&vring);
-	ck_assert_uint_eq(used_of(&copy)->idx, avail_of(&copy)->idx);
+	ck_assert_msg(!take(&heads[0], &number), "request %u is done twice",
+		      number);
+	/* Not in the order that its predecessor had. */
+	for (unsigned int i = 0; i < waiting.nr; i++) {
+		unsigned int one = scenario->reverse ? i :
+						       waiting.nr - 1 - i;
+
+		complete(scenario, &at, heads[one], waiting.number[one]);
+	}
 	/* Nothing is left for a third. */
-	device_set_up(&copy, used_of(&copy)->idx);
+	device_set_up(scenario, &copy);
 	device_start(&copy);
-	ck_assert(!take(&head));
+	ck_assert(!take(&heads[0], &number));
 }
 
 /* What each crash of one process leaves; written by it, read by its parent. */
@@ -316,7 +324,7 @@ static _Noreturn void device_live(const struct scenario *scenario,
 {
 	images->nr = 0;
 	seen = images;
-	device_set_up(&real, used_of(&real)->idx);
+	device_set_up(scenario, &real);
 	catch_stores();
 	device_start(&real);
 	device_work(scenario);
@@ -374,36 +382,75 @@ static void tear_down(void)
 	close(copy.fd);
 }
 
-static const uint16_t bases[] = { 0, 3, 65534 };
+static const uint32_t split_bases[] = { 0, 3, 65534 };
+/* vhost-user: used place, available place; bit 15 the wrap counter */
+static const uint32_t packed_bases[] = { 0x80008000, 0x80038003, 0x00020002 };
 
-static struct scenario scenario_of(int number)
+static struct scenario split_scenario(int number)
 {
 	return (struct scenario){
+		.form = &recovery_split,
 		.nr_requests = 1 + (unsigned int)number % SIZE,
-		.base = bases[number / 4 % 3],
+		.nr_descs = 1,
+		.base = split_bases[number / 4 % 3],
 		.batch = 1 + (unsigned int)number / 12 % SIZE,
 		.reverse = number / 48 % 2,
 	};
 }
 
+static struct scenario packed_scenario(int number)
+{
+	/* Requests, and descriptors of each. */
+	static const uint8_t shapes[8][2] = {
+		{ 1, 1 }, { 2, 1 }, { 3, 1 }, { 4, 1 },
+		{ 1, 2 }, { 2, 2 }, { 1, 3 }, { 1, 4 },
+	};
+
+	return (struct scenario){
+		.form = &recovery_packed,
+		.nr_requests = shapes[number % 8][0],
+		.nr_descs = shapes[number % 8][1],
+		.base = packed_bases[number / 8 % 3],
+		.batch = 1 + (unsigned int)number / 24 % SIZE,
+		.reverse = (number / 8 + number / 24) % 2,
+	};
+}
+
+static void check_all(const struct scenario *scenario)
+{
+	driver_begin(scenario);
+	crash_everywhere(scenario, first);
+	/* Each request is marked, pushed, published and unmarked at least. */
+	ck_assert_uint_ge(nr_crashes, 4 * scenario->nr_requests);
+}
+
 START_TEST(a_crash_anywhere_loses_and_repeats_nothing)
 {
-	struct scenario scenario = scenario_of(_i);
+	struct scenario scenario = split_scenario(_i);
 
-	driver_begin(&scenario);
-	crash_everywhere(&scenario, first);
-	/* Each request is marked, pushed, published and unmarked at least. */
-	ck_assert_uint_ge(nr_crashes, 4 * scenario.nr_requests);
+	check_all(&scenario);
+}
+END_TEST
+
+START_TEST(nor_does_it_with_a_packed_ring)
+{
+	struct scenario scenario = packed_scenario(_i);
+
+	check_all(&scenario);
 }
 END_TEST
 
 START_TEST(nor_does_a_crash_of_the_successor)
 {
+	bool packed = _i >= NR_SPLIT_PAIRS;
+	bool in_batches = packed || _i / 3;
 	struct scenario scenario = {
+		.form = packed ? &recovery_packed : &recovery_split,
 		.nr_requests = SIZE,
-		.base = bases[_i % 3],
-		.batch = _i / 3 ? 3 : 1,
-		.reverse = _i / 3,
+		.nr_descs = 1,
+		.base = packed ? packed_bases[_i % 3] : split_bases[_i % 3],
+		.batch = in_batches ? 3 : 1,
+		.reverse = in_batches,
 	};
 
 	driver_begin(&scenario);
@@ -427,7 +474,9 @@ int main(void)
 	tcase_add_checked_fixture(one, set_up, tear_down);
 	tcase_set_timeout(one, 60);
 	tcase_add_loop_test(one, a_crash_anywhere_loses_and_repeats_nothing, 0,
-			    NR_SCENARIOS);
+			    NR_SPLIT);
+	tcase_add_loop_test(one, nor_does_it_with_a_packed_ring, 0,
+			    NR_PACKED);
 	suite_add_tcase(suite, one);
 	tcase_add_checked_fixture(two, set_up, tear_down);
 	tcase_set_timeout(two, 100);

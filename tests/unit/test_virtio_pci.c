@@ -315,6 +315,90 @@ START_TEST(the_window_is_guarded)
 }
 END_TEST
 
+/* --- packed rings ------------------------------------------------------------- */
+
+#define RING_PACKED	(1ull << VIRTIO_F_RING_PACKED)
+
+static bool is_packed_offered(void)
+{
+	driver_set(VIRTIO_PCI_COMMON_DFSELECT, 4, 1);
+	return driver_get(VIRTIO_PCI_COMMON_DF, 4) & RING_PACKED >> 32;
+}
+
+START_TEST(packed_rings_are_offered_where_they_can_go_on)
+{
+	machine_add_packed_disk();
+	ck_assert(is_packed_offered());
+}
+END_TEST
+
+/* Without the region no successor would know where it is in the ring. */
+START_TEST(packed_rings_need_an_inflight_region)
+{
+	fake.protocol_features &=
+		~(1ull << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD_BIT);
+	machine_add_packed_disk();
+	ck_assert(!is_packed_offered());
+}
+END_TEST
+
+/* virtio 1.2, 2.8.10.1: any size; 2.8.10: alignment of the areas */
+START_TEST(a_packed_queue_is_told_as_one)
+{
+	machine_add_packed_disk();
+	driver_begin_with(VERSION_1 | RING_PACKED);
+	driver_set_up_queue(0, 100, 0x10000);
+	driver_set_up_queue(1, 256, RAM_BYTES - 0x3000);
+	driver_set(VIRTIO_PCI_COMMON_STATUS, 1, RUNNING);
+	ck_assert_uint_eq(driver_status(), RUNNING);
+	ck_assert_uint_eq(fake.ring[0].num, 100);
+	ck_assert_uint_eq(fake.ring[0].base, 0x80008000);
+	ck_assert(fake.ring[1].enabled);
+}
+END_TEST
+
+static const struct {
+	uint32_t size;
+	uint64_t desc, driver, device;
+} bad_packed[] = {
+	{ 0, 0x10000, 0x12000, 0x13000 },
+	{ 257, 0x10000, 0x12000, 0x13000 },
+	{ 100, 0x10008, 0x12000, 0x13000 },
+	{ 100, 0x10000, 0x12002, 0x13000 },
+	{ 100, 0x10000, 0x12000, 0x13001 },
+	{ 100, RAM_BYTES - 1584, 0x12000, 0x13000 },
+	{ 100, 0x10000, RAM_BYTES, 0x13000 },
+	{ 100, 0x10000, 0x12000, UINT64_MAX - 3 },
+};
+
+START_TEST(a_bad_packed_queue_needs_a_reset)
+{
+	machine_add_packed_disk();
+	driver_begin_with(VERSION_1 | RING_PACKED);
+	driver_set(VIRTIO_PCI_COMMON_Q_SELECT, 2, 0);
+	driver_set(VIRTIO_PCI_COMMON_Q_SIZE, 2, bad_packed[_i].size);
+	driver_set_address(VIRTIO_PCI_COMMON_Q_DESCLO, bad_packed[_i].desc);
+	driver_set_address(VIRTIO_PCI_COMMON_Q_AVAILLO, bad_packed[_i].driver);
+	driver_set_address(VIRTIO_PCI_COMMON_Q_USEDLO, bad_packed[_i].device);
+	driver_set(VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
+	ck_assert_uint_eq(driver_status() & NEEDS_RESET, NEEDS_RESET);
+}
+END_TEST
+
+static void add_packed_tests(Suite *all)
+{
+	TCase *tcase = tcase_create("packed rings");
+
+	tcase_add_checked_fixture(tcase, machine_make, machine_tear_down);
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, packed_rings_are_offered_where_they_can_go_on);
+	tcase_add_test(tcase, packed_rings_need_an_inflight_region);
+	tcase_add_test(tcase, a_packed_queue_is_told_as_one);
+	tcase_add_loop_test(tcase, a_bad_packed_queue_needs_a_reset, 0,
+			    sizeof(bad_packed) / sizeof(*bad_packed));
+	suite_add_tcase(all, tcase);
+}
+
 int main(void)
 {
 	Suite *all = suite_create("virtio_pci");
@@ -335,5 +419,6 @@ int main(void)
 	tcase_add_test(tcase, a_doorbell_that_kvm_refuses_is_slow_but_works);
 	tcase_add_test(tcase, the_window_reaches_the_bar);
 	tcase_add_test(tcase, the_window_is_guarded);
+	add_packed_tests(all);
 	return machine_run(all);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* devproc/vring.c: what a driver may do, and all that it may not. */
+/* devproc/vring_split.c: what a driver may do, and all that it may not. */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -19,6 +19,9 @@
 #define TABLE_GPA	0x4000
 #define DATA_GPA	0x20000
 
+static const struct vhost_user_vring_addr areas = {
+	.desc = 0, .avail = AVAIL_GPA, .used = USED_GPA,
+};
 static struct vring vring;
 static struct stats_queue stats;
 static struct iovec spans[16];
@@ -54,11 +57,8 @@ static void set_up(void)
 	used = (struct vring_used_ring *)(ram + USED_GPA);
 	memset(&stats, 0, sizeof(stats));
 	vring_init(&vring, 0, &stats);
-	vring.desc = guest_mem_from_user(0, VRING_DESC_BYTES(SIZE), 16);
-	vring.avail = guest_mem_from_user(AVAIL_GPA, VRING_AVAIL_BYTES(SIZE),
-					  2);
-	vring.used = guest_mem_from_user(USED_GPA, VRING_USED_BYTES(SIZE), 4);
 	vring.size = SIZE;
+	ck_assert_int_eq(vring_map(&vring, &areas), 0);
 	vring.indirect = true;
 	vring.call_fd = eventfd(0, EFD_NONBLOCK);
 	vring.err_fd = eventfd(0, EFD_NONBLOCK);
@@ -337,13 +337,13 @@ static const struct {
 START_TEST(event_index_says_when_to_call)
 {
 	used->idx = events[_i].old;
-	vring.last_avail = events[_i].old;
+	vring.base = events[_i].old;
 	avail->idx = events[_i].old;
 	vring.event_idx = true;
 	ck_assert_int_eq(vring_start(&vring), 0);
 	vring.running = true;
-	vring.called_valid = true;
-	vring.called_used = events[_i].old;
+	vring.split.called_valid = true;
+	vring.split.called_used = events[_i].old;
 	avail->ring[SIZE] = events[_i].event;
 	pop_all(events[_i].pushed);
 	for (uint16_t i = 0; i < events[_i].pushed; i++)
@@ -396,7 +396,7 @@ START_TEST(left_over_requests_come_first)
 	for (uint16_t i = 0; i < SIZE; i++)
 		describe(&desc[i], DATA_GPA, 16, 0, 0);
 	memset(region, 0, sizeof(region));
-	ck_assert_int_eq(inflight_attach(&vring.inflight, region, SIZE), 0);
+	ck_assert_int_eq(vring_track(&vring, region, SIZE), 0);
 	for (int i = 0; i < 3; i++)
 		offer(order[i]);
 	ck_assert_int_eq(vring_start(&vring), 0);
@@ -408,8 +408,8 @@ START_TEST(left_over_requests_come_first)
 
 	/* Here it dies; the next one starts at the used index, 1. */
 	offer(2);
-	vring.last_avail = used->idx;
-	ck_assert_int_eq(inflight_attach(&vring.inflight, region, SIZE), 0);
+	vring.base = used->idx;
+	ck_assert_int_eq(vring_track(&vring, region, SIZE), 0);
 	ck_assert_int_eq(vring_start(&vring), 0);
 	vring.running = true;
 	ck_assert(vring_has_work(&vring));
@@ -423,16 +423,16 @@ START_TEST(left_over_requests_come_first)
 	ck_assert_int_eq(vring_pop(&vring, &chain), 1);
 	ck_assert_uint_eq(chain.head, 2);
 	ck_assert_int_eq(vring_pop(&vring, &chain), 0);
-	ck_assert_uint_eq(vring.last_avail, 4);
+	ck_assert_uint_eq(vring.split.last_avail, 4);
 
 	/* The last left over one ends, and its head comes in the ring again. */
 	vring_push(&vring, 6, 0);
 	offer(6);
 	ck_assert_int_eq(vring_pop(&vring, &chain), 1);
 	vring_unpop(&vring, 6);
-	ck_assert_uint_eq(vring.last_avail, 4);
+	ck_assert_uint_eq(vring.split.last_avail, 4);
 	ck_assert_int_eq(vring_pop(&vring, &chain), 1);
-	ck_assert_uint_eq(vring.last_avail, 5);
+	ck_assert_uint_eq(vring.split.last_avail, 5);
 	ck_assert_int_eq(vring_pop(&vring, &chain), 0);
 }
 

@@ -168,11 +168,16 @@ void driver_accept_features(uint64_t features)
 /* virtio 1.2, 3.1.1: up to FEATURES_OK */
 void driver_begin(void)
 {
+	driver_begin_with(VERSION_1);
+}
+
+void driver_begin_with(uint64_t features)
+{
 	driver_set(VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	driver_set(VIRTIO_PCI_COMMON_STATUS, 1, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	driver_set(VIRTIO_PCI_COMMON_STATUS, 1,
 		   driver_status() | VIRTIO_CONFIG_S_DRIVER);
-	driver_accept_features(VERSION_1);
+	driver_accept_features(features);
 	driver_set(VIRTIO_PCI_COMMON_STATUS, 1,
 	    driver_status() | VIRTIO_CONFIG_S_FEATURES_OK);
 }
@@ -207,14 +212,26 @@ void machine_signal_fd(int fd)
 
 /* --- the machine ----------------------------------------------------------- */
 
-int machine_add(uint32_t index, enum life_role role, uint32_t nr_queues)
+static int add(uint32_t index, enum life_role role, uint32_t nr_queues,
+	       bool packed)
 {
 	struct life_core_device life = {
 		.index = index, .role = role, .nr_queues = nr_queues,
-		.name = "dev",
+		.packed = packed, .name = "dev",
 	};
 
 	return virtio_pci_add(&life, fake_backend_run(&fake), -1);
+}
+
+int machine_add(uint32_t index, enum life_role role, uint32_t nr_queues)
+{
+	return add(index, role, nr_queues, false);
+}
+
+void machine_add_packed_disk(void)
+{
+	ck_assert_int_eq(add(0, LIFE_ROLE_BLK, NR_QUEUES, true), 0);
+	driver_probe(1);
 }
 
 void machine_make(void)

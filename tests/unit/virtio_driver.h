@@ -52,6 +52,8 @@ void machine_set_up(void);
 void machine_make(void);
 void machine_tear_down(void);
 int machine_add(uint32_t index, enum life_role role, uint32_t nr_queues);
+/* One that may have packed rings, of a machine without devices; probed. */
+void machine_add_packed_disk(void);
 
 void machine_watch(int fd, uint32_t events, const char *what);
 /* As if each fd was ready. */
@@ -87,6 +89,7 @@ void driver_set_up_queue(unsigned int index, uint32_t size, uint64_t desc);
 void driver_accept_features(uint64_t features);
 /* virtio 1.2, 3.1.1: up to FEATURES_OK, and to DRIVER_OK. */
 void driver_begin(void);
+void driver_begin_with(uint64_t features);
 void driver_run(void);
 
 #endif

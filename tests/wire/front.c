@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "ipc/fdmsg.h"
+#include "tests/wire/front_packed.h"
 
 #define DEFAULT_RAM_BYTES	(64ull << 20)
 #define BIT(n)			(1ull << (n))
@@ -24,6 +25,7 @@
 
 #define F_INDIRECT		BIT(28)
 #define F_EVENT_IDX		BIT(29)
+#define F_RING_PACKED		BIT(34)
 #define F_PROTOCOL		BIT(VHOST_USER_F_PROTOCOL_FEATURES_BIT)
 
 _Noreturn void front_bail(const char *fmt, ...)
@@ -206,6 +208,8 @@ static void negotiate_features(struct front *front)
 
 	if (front->options.no_event_idx)
 		wanted &= ~F_EVENT_IDX;
+	if (!front->options.packed)
+		wanted &= ~F_RING_PACKED;
 	front->features = offered & (wanted | F_PROTOCOL);
 	if (front->features & F_PROTOCOL) {
 		offered = front_get_u64(front,
@@ -300,13 +304,18 @@ static void send_inflight(struct front *front)
 			     &front->inflight_fd, 1);
 }
 
+static uint32_t fresh_base(const struct front *front)
+{
+	return front->features & F_RING_PACKED ? FRONT_PACKED_FRESH : 0;
+}
+
 void front_start(struct front *front, int sock,
 		 const struct front_options *options)
 {
 	front_negotiate(front, sock, options);
 	send_inflight(front);
 	for (unsigned int i = 0; i < front->options.nr_queues; i++)
-		front_queue_start(&front->queue[i], 0);
+		front_queue_start(&front->queue[i], fresh_base(front));
 }
 
 /* --- queues --------------------------------------------------------------- */
@@ -342,17 +351,20 @@ static void make_rings(struct front_queue *queue)
 	queue->tables_gpa = front_alloc(front, 16ull * size * FRONT_TABLE,
 					4096);
 	queue->tables = front_ptr(front, queue->tables_gpa);
-	for (uint16_t i = 0; i < size; i++)
-		queue->desc[i].next = (uint16_t)(i + 1);
+	queue->packed = front->features & F_RING_PACKED;
 	queue->nr_free = size;
-	if (front->options.no_calls)
+	if (queue->packed)
+		front_packed_init(queue);
+	for (uint16_t i = 0; i < size && !queue->packed; i++)
+		queue->desc[i].next = (uint16_t)(i + 1);
+	if (front->options.no_calls && !queue->packed)
 		queue->avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
 	queue->kick_fd = make_eventfd();
 	queue->call_fd = make_eventfd();
 	queue->err_fd = make_eventfd();
 }
 
-static void send_rings(struct front_queue *queue, uint16_t base)
+static void send_rings(struct front_queue *queue, uint32_t base)
 {
 	struct front *front = queue->front;
 	struct vhost_user_vring_addr addr = {
@@ -373,20 +385,20 @@ static void send_rings(struct front_queue *queue, uint16_t base)
 		set_state(queue, VHOST_USER_SET_VRING_ENABLE, 1);
 }
 
-void front_queue_start(struct front_queue *queue, uint16_t base)
+void front_queue_start(struct front_queue *queue, uint32_t base)
 {
 	if (!queue->desc)
 		make_rings(queue);
 	send_rings(queue, base);
 }
 
-uint16_t front_queue_stop(struct front_queue *queue)
+uint32_t front_queue_stop(struct front_queue *queue)
 {
 	struct vhost_user_vring_state state = { .index = queue->index };
 
 	ask(queue->front, VHOST_USER_GET_VRING_BASE, &state, sizeof(state),
 	    &state, sizeof(state), NULL);
-	return (uint16_t)state.num;
+	return state.num;
 }
 
 void front_reconnect(struct front *front, int sock)
@@ -396,9 +408,16 @@ void front_reconnect(struct front *front, int sock)
 		close(front->backend_sock);
 	introduce(front, sock);
 	send_inflight(front);
-	/* What a front-end knows without GET_VRING_BASE: the used index. */
-	for (unsigned int i = 0; i < front->options.nr_queues; i++)
-		front_queue_start(&front->queue[i], front->queue[i].used->idx);
+	/*
+	 * What a front-end knows without GET_VRING_BASE: the used index of a
+	 * split ring; of a packed one nothing.
+	 */
+	for (unsigned int i = 0; i < front->options.nr_queues; i++) {
+		struct front_queue *queue = &front->queue[i];
+
+		front_queue_start(queue, queue->packed ? fresh_base(front) :
+							 queue->used->idx);
+	}
 }
 
 void front_end(struct front *front)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A vhost-user front-end with a guest that is a test program: guest RAM in a
- * memfd, split rings driven by hand, completions taken by polling.  For wire
+ * memfd, rings driven by hand, completions taken by polling.  For wire
  * tests and for benches; works with any back-end, not only with ours.
  *
  * Guest-physical address, user address and offset in the memfd are one
@@ -30,6 +30,7 @@ struct front_options {
 	uint16_t queue_size;	/* 0: 128 */
 	bool no_event_idx;
 	bool indirect;		/* chains of more than one go through a table */
+	bool packed;		/* packed rings, if they are offered */
 	bool no_calls;		/* the driver polls: it asks for no interrupts */
 	bool inflight;		/* ask for an in-flight region */
 	bool late_channel;	/* front_open_channel() is the caller's */
@@ -45,6 +46,18 @@ struct front_buf {
 	uint32_t len;
 };
 
+/* Of a packed ring: what it has beside or instead of what a split one has. */
+struct front_packed {
+	struct vring_packed_desc *desc;
+	struct vring_packed_desc_event *driver, *device;
+	struct vring_packed_desc *first;	/* that the device is not shown */
+	uint16_t first_flags;
+	uint16_t nr_hidden;	/* slots from it on */
+	bool avail_wrap, used_wrap;	/* counters */
+	uint16_t next_id[FRONT_MAX_SIZE];	/* list of ids that are free */
+	uint16_t nr_slots[FRONT_MAX_SIZE];	/* by id; 0: it is free */
+};
+
 struct front_queue {
 	struct front *front;
 	unsigned int index;
@@ -55,6 +68,8 @@ struct front_queue {
 	struct vring_desc *tables;	/* indirect: FRONT_TABLE per head */
 	uint64_t tables_gpa;
 	int kick_fd, call_fd, err_fd;
+	bool packed;
+	struct front_packed packed_ring;
 	uint16_t free_head;	/* list through desc[].next */
 	uint16_t nr_free;
 	uint16_t next_avail;	/* not yet shown to the device */
@@ -102,10 +117,10 @@ void front_start(struct front *front, int sock,
 /* Negotiate and send memory only; then queue by queue. */
 void front_negotiate(struct front *front, int sock,
 		     const struct front_options *options);
-/* avail and used indices go on at base */
-void front_queue_start(struct front_queue *queue, uint16_t base);
+/* The ring goes on at base, vhost-user's VRING_BASE. */
+void front_queue_start(struct front_queue *queue, uint32_t base);
 /* GET_VRING_BASE.  Return: the base. */
-uint16_t front_queue_stop(struct front_queue *queue);
+uint32_t front_queue_stop(struct front_queue *queue);
 
 /*
  * The connection is lost: the same RAM, rings and in-flight region are given
@@ -139,7 +154,7 @@ static inline void *front_ptr(struct front *front, uint64_t gpa)
 
 /*
  * Add a chain; not shown to the device before front_kick().
- * Return: its head; -ENOSPC no descriptors left.
+ * Return: its head, packed: its id; -ENOSPC no descriptors left.
  */
 int front_add(struct front_queue *queue, const struct front_buf *out,
 	      unsigned int nr_out, const struct front_buf *in,
@@ -148,7 +163,7 @@ int front_add(struct front_queue *queue, const struct front_buf *out,
 /* Show what was added, and kick if the device asked for it. */
 void front_kick(struct front_queue *queue);
 
-/* Put a head in the available ring as it is (for broken ones). */
+/* Put a head in the available ring as it is (for broken ones).  Split only. */
 void front_offer_head(struct front_queue *queue, uint16_t head);
 
 /*

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The driver's side of a split virtqueue, for tests, see front.h: chains
- * offered, kicks, completions taken.  The queue's life is front.c's.
+ * offered, kicks, completions taken; a packed one is front_packed.c's.  The
+ * queue's life is front.c's.
  */
-#include "tests/wire/front.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "ipc/fdmsg.h"
+#include "tests/wire/front_packed.h"
 
 static void fill(struct vring_desc *desc, const struct front_buf *buf,
 		 uint16_t flags)
@@ -81,7 +81,11 @@ int front_add(struct front_queue *queue, const struct front_buf *out,
 	      unsigned int nr_out, const struct front_buf *in,
 	      unsigned int nr_in, void *cookie)
 {
-	int head = queue->indirect && nr_out + nr_in > 1 ?
+	int head;
+
+	if (queue->packed)
+		return front_packed_add(queue, out, nr_out, in, nr_in, cookie);
+	head = queue->indirect && nr_out + nr_in > 1 ?
 		add_indirect(queue, out, nr_out, in, nr_in) :
 		add_direct(queue, out, nr_out, in, nr_in);
 
@@ -98,6 +102,10 @@ void front_kick(struct front_queue *queue)
 	uint64_t one = 1;
 	bool kick;
 
+	if (queue->packed) {
+		front_packed_kick(queue);
+		return;
+	}
 	if (old == queue->next_avail)
 		return;
 	__atomic_store_n(&queue->avail->idx, queue->next_avail,
@@ -140,6 +148,8 @@ bool front_take(struct front_queue *queue, void **cookie, uint32_t *written)
 {
 	struct vring_used_elem done;
 
+	if (queue->packed)
+		return front_packed_take(queue, cookie, written);
 	if (__atomic_load_n(&queue->used->idx, __ATOMIC_ACQUIRE) ==
 	    queue->next_used)
 		return false;

@@ -4,6 +4,7 @@
  * wait, or go on with a successor.
  */
 #include <check.h>
+#include <errno.h>
 #include <linux/virtio_blk.h>
 #include <signal.h>
 #include <stdio.h>
@@ -63,6 +64,13 @@ static const struct {
 	{ { 0 }, 40, 4096, 8 },
 	{ { .inflight = true }, 32, 4096, 0 },
 	{ { .queue_size = 4 }, 1, 512, 0 },
+	{ { .packed = true }, 32, 4096, 0 },
+	{ { .packed = true, .no_event_idx = true }, 32, 4096, 8 },
+	{ { .packed = true, .indirect = true }, 128, 4096, 0 },
+	{ { .packed = true, .queue_size = 100, .inflight = true }, 33, 4096, 0 },
+	{ { .packed = true, .queue_size = 1024, .indirect = true,
+	    .inflight = true }, 1024, 512, 0 },
+	{ { .packed = true, .queue_size = 3 }, 1, 512, 0 },
 };
 
 START_TEST(many_requests_all_come_back)
@@ -74,6 +82,7 @@ START_TEST(many_requests_all_come_back)
 	if (count.len > 65536)
 		count.left = 200;
 	start_with(&usual, &loads[_i].options);
+	ck_assert_int_eq(queue->packed, loads[_i].options.packed);
 	for (unsigned int i = 0; i < loads[_i].depth; i++)
 		front_blk_init(&front, &blks[i], loads[_i].len,
 			       loads[_i].skew);
@@ -170,12 +179,19 @@ START_TEST(more_requests_than_fit_at_once)
 
 /* --- stopping, changing, breaking ----------------------------------------- */
 
+/* Of a loop test: 0 a split ring, 1 a packed one. */
+static struct front_options options_of(int packed)
+{
+	return (struct front_options){ .packed = packed, .inflight = true };
+}
+
 START_TEST(a_stopped_queue_has_finished)
 {
+	const struct front_options options = options_of(_i);
 	static struct front_blk blks[64];
-	uint16_t base;
+	uint32_t base;
 
-	start();
+	start_with(&usual, &options);
 	for (unsigned int i = 0; i < 64; i++) {
 		front_blk_init(&front, &blks[i], 4096, i % 2 * 8);
 		if (front_blk_submit(queue, &blks[i], VIRTIO_BLK_T_IN, i, 4096))
@@ -184,7 +200,10 @@ START_TEST(a_stopped_queue_has_finished)
 	front_kick(queue);
 	base = front_queue_stop(queue);
 	/* Whatever was taken is done: nothing is between the two indices. */
-	ck_assert_uint_eq(queue->used->idx, base);
+	if (queue->packed)
+		ck_assert_uint_eq(base >> 16, base & 0xffff);
+	else
+		ck_assert_uint_eq(queue->used->idx, base);
 	while (front_take(queue, NULL, NULL))
 		;
 	front_queue_start(queue, base);
@@ -198,8 +217,9 @@ START_TEST(memory_changes_under_load)
 {
 	static struct front_blk blks[32];
 	struct vhost_user_memory memory = { .nr_regions = 1 };
+	const struct front_options options = options_of(_i);
 
-	start();
+	start_with(&usual, &options);
 	memory.region[0].size = front.options.ram_bytes;
 	for (unsigned int i = 0; i < 32; i++)
 		front_blk_init(&front, &blks[i], 4096, 0);
@@ -316,7 +336,7 @@ START_TEST(a_broken_queue_is_reported)
 
 START_TEST(requests_survive_the_death_of_the_device)
 {
-	const struct front_options options = { .inflight = true };
+	const struct front_options options = options_of(_i);
 	static struct front_blk blks[40];
 	int round;
 
@@ -382,6 +402,72 @@ START_TEST(a_used_index_of_the_guests_own_breaks_the_queue)
 	child_stop(&child);
 }
 
+/* A slot that no buffer can be in. */
+START_TEST(a_broken_packed_queue_is_reported)
+{
+	const struct front_options options = { .nr_queues = 2, .packed = true };
+	const struct front_buf nowhere = { 1ull << 40, 512 };
+	struct vhost_user_hdr change;
+	struct front_blk blk;
+
+	start_with(&usual, &options);
+	front_set_u64(&front, VHOST_USER_SET_STATUS, 0xf);
+	front_blk_init(&front, &blk, 512, 0);
+	ck_assert_int_ge(front_add(queue, &nowhere, 1, NULL, 0, NULL), 0);
+	front_kick(queue);
+	ck_assert_int_eq(recv(front.backend_sock, &change, sizeof(change),
+			      MSG_WAITALL), sizeof(change));
+	ck_assert(front_erred(queue));
+	ck_assert_uint_eq(front_get_u64(&front, VHOST_USER_GET_STATUS),
+			  0xf | NEEDS_RESET);
+	queue = &front.queue[1];
+	read_and_check(&blk, 3, 512);
+	child_stop(&child);
+}
+
+/* Its predecessor was the guest's, say: the successor is not. */
+START_TEST(an_inflight_region_of_junk_breaks_the_queue)
+{
+	const struct front_options options = options_of(1);
+	struct front_blk blk;
+	uint8_t junk[64];
+
+	start_with(&usual, &options);
+	front_blk_init(&front, &blk, 512, 0);
+	read_and_check(&blk, 3, 512);
+	ck_assert_int_eq(kill(child.pid, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(child.pid, NULL, 0), child.pid);
+	close(child.life);
+	memset(junk, 0x5a, sizeof(junk));
+	/* All behind version and size. */
+	ck_assert_int_eq(pwrite(front.inflight_fd, junk, sizeof(junk), 12),
+			 sizeof(junk));
+	bear(&usual);
+	front_reconnect(&front, child.link);
+	ck_assert(front_erred(queue));
+	ck_assert_uint_ne(front_get_u64(&front, VHOST_USER_GET_STATUS) &
+			  NEEDS_RESET, 0);
+	child_stop(&child);
+}
+
+/* vhost-user: VRING_BASE of a packed ring is two places, in the ring. */
+START_TEST(a_base_outside_of_a_packed_ring_is_refused)
+{
+	const struct front_options options = { .packed = true };
+	struct vhost_user_vring_state state = { .index = 0 };
+	uint64_t index = 0;
+
+	start_with(&usual, &options);
+	ck_assert_uint_eq(front_queue_stop(queue), 0x80008000u);
+	state.num = 0x80008000u | queue->size;
+	ck_assert_int_eq(vhost_user_send(front.sock, VHOST_USER_SET_VRING_BASE,
+		&state, sizeof(state), NULL, 0, 1, FRONT_TIMEOUT_MS), 0);
+	ck_assert_int_eq(vhost_user_send(front.sock, VHOST_USER_SET_VRING_KICK,
+		&index, sizeof(index), &queue->kick_fd, 1, 1,
+		FRONT_TIMEOUT_MS), -EREMOTEIO);
+	child_stop(&child);
+}
+
 #define LENGTH(array)	((int)(sizeof(array) / sizeof((array)[0])))
 
 int main(void)
@@ -401,12 +487,16 @@ int main(void)
 	tcase_add_test(tc, fds_keep_their_numbers);
 	tcase_add_test(tc, queues_are_independent);
 	tcase_add_test(load, more_requests_than_fit_at_once);
-	tcase_add_test(load, a_stopped_queue_has_finished);
-	tcase_add_test(load, memory_changes_under_load);
+	tcase_add_loop_test(load, a_stopped_queue_has_finished, 0, 2);
+	tcase_add_loop_test(load, memory_changes_under_load, 0, 2);
 	tcase_add_test(tc, the_disk_is_polled_for_but_not_for_an_idle_guest);
 	tcase_add_test(tc, a_disabled_queue_waits);
 	tcase_add_test(tc, a_broken_queue_is_reported);
-	tcase_add_test(tc, requests_survive_the_death_of_the_device);
+	tcase_add_loop_test(tc, requests_survive_the_death_of_the_device, 0,
+			    2);
+	tcase_add_test(tc, a_broken_packed_queue_is_reported);
+	tcase_add_test(tc, an_inflight_region_of_junk_breaks_the_queue);
+	tcase_add_test(tc, a_base_outside_of_a_packed_ring_is_refused);
 	tcase_add_test(tc, a_used_index_of_the_guests_own_breaks_the_queue);
 	suite_add_tcase(suite, tc);
 	suite_add_tcase(suite, load);

@@ -490,6 +490,30 @@ START_TEST(a_successor_is_told_everything)
 }
 END_TEST
 
+/* Where it goes on in a packed ring is in the in-flight region. */
+START_TEST(a_packed_ring_has_a_base_of_its_own)
+{
+	const uint64_t packed = 1ull << 34;
+	const uint16_t used_index = 41;
+
+	front.feature_mask |= packed;
+	set_up_queues();
+	ck_assert_int_eq(vhost_front_attach(&front, fake_backend_run(&fake)),
+			 0);
+	ck_assert_int_eq(vhost_front_start(&front, VERSION_1 | packed), 0);
+	ck_assert_uint_eq(fake.ring[0].base, 0x80008000);
+	memcpy(ram + 0x3002, &used_index, sizeof(used_index));
+	fake_backend_end(&fake);
+	fake_backend_init(&fake);
+	ck_assert_int_eq(vhost_front_attach(&front, fake_backend_run(&fake)),
+			 0);
+	ck_assert_uint_eq(fake.ring[0].base, 0x80008000);
+	ck_assert(!vhost_front_may_lose(&front));
+	ck_assert_int_eq(vhost_front_stop(&front), 0);
+	fake_backend_end(&fake);
+}
+END_TEST
+
 START_TEST(a_lesser_successor_is_refused)
 {
 	ck_assert_int_eq(vhost_front_attach(&front, fake_backend_run(&fake)),
@@ -680,6 +704,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(good, an_inflight_region_may_be_the_back_ends, 0,
 			    2);
 	tcase_add_test(good, a_successor_is_told_everything);
+	tcase_add_test(good, a_packed_ring_has_a_base_of_its_own);
 	tcase_add_loop_test(good, a_lesser_successor_is_refused, 0, 2);
 	tcase_add_test(good, hanging_up_is_noticed);
 	tcase_add_loop_test(bad, a_wrong_answer_ends_it, 0,
