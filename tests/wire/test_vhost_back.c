@@ -237,7 +237,7 @@ static const struct {
 	enum { NO_FD, EVENTFD, SMALL_FILE, PIPE_FD } fd;
 } meaningless[] = {
 	{ "feature not offered", VHOST_USER_SET_FEATURES, 8,
-	  { .u64 = 1ull << 34 }, NO_FD },
+	  { .u64 = 1ull << 33 }, NO_FD },
 	{ "protocol feature not offered", VHOST_USER_SET_PROTOCOL_FEATURES, 8,
 	  { .u64 = 1ull << 63 }, NO_FD },
 	{ "num 0", VHOST_USER_SET_VRING_NUM, 8, { .state = { 0, 0 } }, NO_FD },
