@@ -235,8 +235,8 @@ check-qcow2:
 	$(Q)BULKHEAD_BUILD=$(abspath $(O)) QCOW2_CUTS=8 CK_VERBOSITY=normal \
 		$(O)/tests/wire/test_record_qcow2
 
-# Kills under a Debian guest's fio --verify, in the lab: a quarter of an hour,
-# or less: make check-rebirth KILLS=20 STOPS=2 CRASHES=3 OTHERS=3
+# Kills of each device under a Debian guest's traffic, in the lab: a quarter of
+# an hour, or less: make check-rebirth KILLS=20 STOPS=2 CRASHES=3 ROLES=blk
 check-rebirth:
 	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 tests

@@ -56,6 +56,8 @@ static json_t *describe_child(struct child *child)
 	const struct device *dev = device_of(child);
 	const char *state = dev ? rebirth_state_name(dev) : NULL;
 
+	if (!dev && child->vm->paused)
+		state = "paused";
 	if (dev && !state && dev->move.state != MOVE_NONE)
 		state = "moving";
 	if (dev && !state && dev->snapshot.draining)

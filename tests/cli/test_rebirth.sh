@@ -229,6 +229,18 @@ report "a foreign back-end that had nothing in flight is connected to again"
 ended 7 && nothing_left
 report "and that is all there was"
 kill "$backend" 2>/dev/null
+backend && start_vm --set 'blk other.on_crash=pause'
+kill -KILL "$backend"
+says_in_time 'other \[blk\]: the VM is paused' &&
+	"$bulkhead" ps "$vm" | grep -Eq "/core +core +paused "
+report "on_crash = pause holds for a foreign back-end, too"
+backend
+"$bulkhead" device "$vm" resume other >/dev/null &&
+	says_in_time 'other \[blk\]: connection 1 goes on' && says ': the VM goes on'
+report "it is connected to again by command, and the VM goes on"
+"$bulkhead" kill "$vm" >/dev/null
+ended 7
+kill "$backend" 2>/dev/null
 
 sed -i '/^\[blk other\]/,$d' "$scratch/vm.conf"
 run_vm --set vm.heartbeat=1ms
