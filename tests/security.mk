@@ -6,11 +6,12 @@ rights: $(O)/policyc
 	$(Q)tests/jail/rights $(O) >$(O)/RIGHTS.md
 	$(Q)cp $(O)/RIGHTS.md docs/RIGHTS.md
 
-# All of it but long fuzzing.
+# All of it but long fuzzing, and static analysis, which is make tidy.
 check-security:
 	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 tests
-	$(Q)HOSTILE_SECONDS=30 HOSTILE_CONNECTIONS=40 tests/run $(O) fuzz policy jail guest
+	$(Q)HOSTILE_SECONDS=30 HOSTILE_CONNECTIONS=40 tests/run $(O) fuzz policy jail guest \
+		$(addprefix cli/test_,args bad_input control wrong_use figures limits specification)
 	$(Q)$(MAKE) --no-print-directory san tsan
 
 # The core's parts that several threads share, under TSan, which has no place
