@@ -24,6 +24,13 @@ static char *extend(char *end, char *const *strings)
 	return end;
 }
 
+static void drop_strings(char **strings)
+{
+	for (unsigned int i = 0; strings[i]; i++)
+		free(strings[i]);
+	free(strings);
+}
+
 /* libc frees neither: both live as long as the process. */
 static int copy_environment(void)
 {
@@ -33,13 +40,15 @@ static int copy_environment(void)
 	while (environ[n])
 		n++;
 	copy = calloc(n + 1, sizeof(*copy));
-	for (unsigned int i = 0; copy && i < n; i++) {
-		copy[i] = strdup(environ[i]);
-		if (!copy[i])
-			return -1;
-	}
 	if (!copy)
 		return -1;
+	for (unsigned int i = 0; i < n; i++) {
+		copy[i] = strdup(environ[i]);
+		if (!copy[i]) {
+			drop_strings(copy);
+			return -1;
+		}
+	}
 	environ = copy;
 	return 0;
 }

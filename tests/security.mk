@@ -12,6 +12,7 @@ check-security:
 	$(Q)$(MAKE) --no-print-directory -j2 tests
 	$(Q)HOSTILE_SECONDS=30 HOSTILE_CONNECTIONS=40 tests/run $(O) fuzz policy jail guest \
 		$(addprefix cli/test_,args bad_input control wrong_use figures limits specification)
+	$(Q)BULKHEAD_BUILD=$(abspath $(O)) tests/lab/limits
 	$(Q)$(MAKE) --no-print-directory san tsan
 
 # The core's parts that several threads share, under TSan, which has no place

@@ -14,11 +14,13 @@
 #include <linux/falloc.h>
 #include <liburing.h>
 #include <stddef.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "devproc/blk/blk.h"
 #include "devproc/blk/record.h"
 #include "devproc/blk/ring.h"
+#include "devproc/device.h"
 #include "devproc/loop.h"
 #include "ipc/inherit.h"
 
@@ -200,8 +202,9 @@ bool file_io_reap(void)
 
 /* --- waiting for one -------------------------------------------------------- */
 
-/* What file_io_run() waits for: one at a time. */
+/* What file_io_run() waits for: one at a time, and longer than a caller's stack. */
 static struct {
+	struct file_io piece;
 	bool ended;
 	int result;
 } run;
@@ -213,16 +216,20 @@ static void on_run_done(struct file_io *io, int result)
 	run.result = result;
 }
 
-static int run_once(struct file_io *io)
+static int run_once(void)
 {
-	io->done = on_run_done;
+	run.piece.done = on_run_done;
 	run.ended = false;
-	file_io_start(io);
+	file_io_start(&run.piece);
 	while (!run.ended) {
 		int ret = io_uring_submit_and_wait(&ring, 1);
 
-		if (ret < 0 && ret != -EINTR && ret != -EAGAIN)
+		/* What was begun may end still: nothing can be run after it. */
+		if (ret < 0 && ret != -EINTR && ret != -EAGAIN &&
+		    ret != -EBUSY) {
+			device_fail("io_uring_enter: %s", strerror(-ret));
 			return ret;
+		}
 		file_io_reap();
 	}
 	return run.result;
@@ -230,18 +237,20 @@ static int run_once(struct file_io *io)
 
 int file_io_run(struct file_io *io)
 {
-	struct file_io piece = *io;
+	struct file_io *piece = &run.piece;
 	uint64_t total = 0;
-	int result = run_once(&piece);
+	int result;
 
+	*piece = *io;
+	result = run_once();
 	if ((io->op != FILE_READ && io->op != FILE_WRITE) || io->nr_iov)
 		return result;
-	while (result > 0 && (uint64_t)result < piece.bytes) {
+	while (result > 0 && (uint64_t)result < piece->bytes) {
 		total += (uint64_t)result;
-		piece.buf = (char *)piece.buf + result;
-		piece.offset += (uint64_t)result;
-		piece.bytes -= (uint64_t)result;
-		result = run_once(&piece);
+		piece->buf = (char *)piece->buf + result;
+		piece->offset += (uint64_t)result;
+		piece->bytes -= (uint64_t)result;
+		result = run_once();
 	}
 	/* With O_DIRECT, there is no going on from an end within a block. */
 	if (result == -EINVAL && total > 0 && io->op == FILE_READ)

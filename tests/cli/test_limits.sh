@@ -86,11 +86,11 @@ if [ -d /lab/scratch ]; then
 	report "io_max is for the disk that the image lies on: $limit"
 	reads() { sed -nE 's/.* rios=([0-9]+).*/\1/p' "$at/vda/io.stat" | head -n 1; }
 	sleep 1
-	before=$(reads)
+	before=$(reads) now=$(now)
 	sleep 3
 	after=$(reads)
-	rate=$(((${after:-0} - ${before:-0}) / 3))
-	[ "$rate" -ge 10 ] && [ "$rate" -le 60 ]
+	rate=$(((${after:-0} - ${before:-0}) * 1000000 / ($(now) - now)))
+	[ "$rate" -ge 10 ] && [ "$rate" -le 48 ]
 	report "riops=40 of a guest that wants thousands: $rate a second"
 	"$bulkhead" kill "$vm"
 	ended 7
