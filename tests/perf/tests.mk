@@ -24,3 +24,10 @@ $(O)/tests/perf/blk_uncounted: $(UNCOUNTED)
 	$(Q)$(CC) $(LINK) -pthread -o $@ $^ -l:liburing.a $(QCOW2_LIBS) -lcap
 OBJECTS += $(UNCOUNTED)
 BENCHES += $(O)/tests/perf/blk_uncounted
+# The same of a queue alone.
+COUNTING := tests/perf/bench_counting.c tests/perf/cpu.c $(filter-out tests/fuzz/ring.c,$(FUZZ_RING))
+$(eval $(call program,tests/perf/bench_counting,$(COUNTING)))
+$(O)/tests/perf/bench_uncounted: $(patsubst %.c,$(O)/uncounted/%.o,$(COUNTING))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LINK) -pthread -o $@ $^
+BENCHES += $(O)/tests/perf/bench_counting $(O)/tests/perf/bench_uncounted
