@@ -262,7 +262,7 @@ static bool take_walks(const struct stats_map *map, uint64_t *serial,
 static void follow(const struct stats_map *map, uint64_t serial,
 		   const struct options *options, struct walks *walks)
 {
-	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000 };
+	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
 	long long end_ms = fdmsg_now_ms() + PATIENCE_MS;
 
 	while (walks->nr < options->count && fdmsg_now_ms() < end_ms) {

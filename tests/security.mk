@@ -11,8 +11,8 @@ check-security:
 	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 tests
 	$(Q)HOSTILE_SECONDS=30 HOSTILE_CONNECTIONS=40 tests/run $(O) fuzz policy jail guest \
-		$(addprefix cli/test_,args bad_input control wrong_use figures limits specification)
-	$(Q)BULKHEAD_BUILD=$(abspath $(O)) tests/lab/limits
+		$(addprefix cli/test_,args bad_input control wrong_use figures limits specification) \
+		lab/test_limits
 	$(Q)$(MAKE) --no-print-directory san tsan
 
 # The core's parts that several threads share, under TSan, which has no place
@@ -25,15 +25,9 @@ tsan:
 	$(Q)$(MAKE) --no-print-directory -j2 O=$(O)-tsan SAN=thread $(THREADED:%=$(O)-tsan/tests/%)
 	$(Q)setarch -R tests/run $(O)-tsan unit wire
 
-# Limits of cgroups in force, in the lab, where there are controllers for them.
-check-limits:
-	$(Q)tests/install build lab check
-	$(Q)$(MAKE) --no-print-directory -j2 tests
-	$(Q)BULKHEAD_BUILD=$(abspath $(O)) tests/lab/limits
-
 # Static analysis; what is no finding is explained in tests/tidy.allowed.
 tidy: all
 	$(Q)tests/install build lab check
 	$(Q)tests/tidy $(O)
 
-.PHONY: rights check-security check-limits tsan tidy
+.PHONY: rights check-security tsan tidy

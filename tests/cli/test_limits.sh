@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Limits of the processes of a VM are in force, where cgroup2 has controllers;
 # without them each is refused, and the rest is skipped aloud.  In the lab, where
-# there are some, this runs too (tests/lab/limits).
+# there are some, this runs too (tests/lab/test_limits.sh).
 # shellcheck source=tests/cli/cgroup_lib.sh
 . "$(dirname "$0")/cgroup_lib.sh"
 needs_cgroup2 "limits"

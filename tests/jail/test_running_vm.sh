@@ -276,7 +276,7 @@ if can_trace; then
 	others=$(calls core '!= "ioctl"') runs=$(calls core '== "ioctl"')
 	requests=$(calls blk '== "io_uring_enter"')
 	# Each thread was interrupted once, when strace came.
-	[ "$requests" -gt 500 ] && [ "$others" -le 4 ] && [ "$runs" -le 4 ]
+	[ "$requests" -gt 100 ] && [ "$others" -le 4 ] && [ "$runs" -le 4 ]
 	report "$requests requests of the guest in $busy s: KVM_RUN $runs times, other calls of the core $others"
 else
 	skip "strace -p on all six processes" "strace cannot trace here"
