@@ -45,10 +45,10 @@ static void set_up(void)
 	    guest_mem_add(&region, fd))
 		fail("no guest memory");
 	vring_init(&vring, 0, &stats);
-	vring.desc = guest_mem_from_user(0, VRING_DESC_BYTES(SIZE), 16);
-	vring.avail = guest_mem_from_user(AVAIL_GPA, VRING_AVAIL_BYTES(SIZE),
+	vring.split.desc = guest_mem_from_user(0, VRING_DESC_BYTES(SIZE), 16);
+	vring.split.avail = guest_mem_from_user(AVAIL_GPA, VRING_AVAIL_BYTES(SIZE),
 					  2);
-	vring.used = guest_mem_from_user(USED_GPA, VRING_USED_BYTES(SIZE), 4);
+	vring.split.used = guest_mem_from_user(USED_GPA, VRING_USED_BYTES(SIZE), 4);
 	vring.size = SIZE;
 	if (vring_start(&vring))
 		fail("the ring does not start");
