@@ -15,7 +15,7 @@ on_0=("${ahead[@]}" taskset -c 0)
 # start_bulkhead CACHE [PROGRAM]
 start_bulkhead() {
 	"${on_0[@]}" "${2:-$build/bulkhead-blk}" --socket-path="$socket" \
-		--blk-file="$image" --cache="$1" \
+		--blk-file="$image" --cache="$1" ${format:+--format="$format"} \
 		${BLK_POLL_US:+--poll-us="$BLK_POLL_US"} 2>>"$work/blk.err" &
 	backend=$!
 }
