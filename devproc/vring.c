@@ -255,6 +255,12 @@ bool vring_rearm(struct vring *vring)
 	return vring_has_work(vring);
 }
 
+void vring_disarm(struct vring *vring)
+{
+	if (vring->running && !vring->broken)
+		vring->form->ask_for_no_kick(vring);
+}
+
 bool vring_has_work(const struct vring *vring)
 {
 	if (!vring->running || vring->broken)

@@ -93,6 +93,9 @@ void vring_unpop(struct vring *vring, uint16_t head);
  */
 bool vring_rearm(struct vring *vring);
 
+/* Ask for none until then: whoever is awake looks by himself. */
+void vring_disarm(struct vring *vring);
+
 /* Requests popped and not yet pushed. */
 unsigned int vring_in_flight(const struct vring *vring);
 

@@ -382,6 +382,12 @@ static void packed_ask_for_kick(struct vring *vring)
 			 __ATOMIC_RELEASE);
 }
 
+static void packed_ask_for_no_kick(struct vring *vring)
+{
+	__atomic_store_n(&vring->packed.device->flags, VRING_EVENT_DISABLE,
+			 __ATOMIC_RELEASE);
+}
+
 static uint32_t packed_driver_words(const struct vring *vring)
 {
 	const struct vring_packed *packed = &vring->packed;
@@ -404,5 +410,6 @@ const struct vring_form vring_form_packed = {
 	.show = packed_show,
 	.wants_call = packed_wants_call,
 	.ask_for_kick = packed_ask_for_kick,
+	.ask_for_no_kick = packed_ask_for_no_kick,
 	.driver_words = packed_driver_words,
 };

@@ -35,6 +35,7 @@ struct vring_available {
 };
 
 #define VRING_AVAIL_NO_INTERRUPT	(1u << 0)
+#define VRING_USED_NO_NOTIFY		(1u << 0)	/* 2.7.8 */
 
 /* virtio 1.2, 2.7.8; after ring[size]: uint16_t avail_event */
 struct vring_used_entry {
@@ -206,6 +207,7 @@ struct vring_form {
 	/* After show: does the driver want an interrupt for it? */
 	bool (*wants_call)(struct vring *vring);
 	void (*ask_for_kick)(struct vring *vring);
+	void (*ask_for_no_kick)(struct vring *vring);
 
 	/* What changes if the driver has seen what was shown, or goes on. */
 	uint32_t (*driver_words)(const struct vring *vring);

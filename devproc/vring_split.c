@@ -295,6 +295,12 @@ static bool split_wants_call(struct vring *vring)
 			 (uint16_t)(now - old);
 }
 
+/* virtio 1.2, 2.7.10: behind the used ring */
+static volatile uint16_t *avail_event(const struct vring *vring)
+{
+	return (volatile uint16_t *)&vring->split.used->ring[vring->size];
+}
+
 /*
  * In vring_rearm(), whose fence is, on the other side, that of
  * virtqueue_kick_prepare_split(): its virtio_mb() orders the store of
@@ -302,15 +308,19 @@ static bool split_wants_call(struct vring *vring)
  */
 static void split_ask_for_kick(struct vring *vring)
 {
-	volatile struct vring_used_ring *used = vring->split.used;
-	/* virtio 1.2, 2.7.10: behind the used ring */
-	volatile uint16_t *avail_event =
-		(volatile uint16_t *)&used->ring[vring->size];
-
 	if (vring->event_idx)
-		*avail_event = vring->split.last_avail;
+		*avail_event(vring) = vring->split.last_avail;
 	else
-		used->flags = 0;
+		vring->split.used->flags = 0;
+}
+
+static void split_ask_for_no_kick(struct vring *vring)
+{
+	/* The entry before the next one: 65,535 after it. */
+	if (vring->event_idx)
+		*avail_event(vring) = (uint16_t)(vring->split.last_avail - 1);
+	else
+		vring->split.used->flags = VRING_USED_NO_NOTIFY;
 }
 
 static uint32_t split_driver_words(const struct vring *vring)
@@ -333,5 +343,6 @@ const struct vring_form vring_form_split = {
 	.show = split_show,
 	.wants_call = split_wants_call,
 	.ask_for_kick = split_ask_for_kick,
+	.ask_for_no_kick = split_ask_for_no_kick,
 	.driver_words = split_driver_words,
 };

@@ -27,6 +27,8 @@
 #define TAKE_MAX	256	/* of one queue, before others are looked at */
 #define MAX_PASSES	32	/* of a round, before other fds are looked at */
 
+#define FEW		8	/* in flight: with more there is always something to do */
+
 /*
  * With nothing left to do, a driver that polls has its next request ready
  * within a microsecond, sooner than this process could sleep and wake.
@@ -44,7 +46,6 @@
  * costs no more either.  An idle guest has nothing in flight, and nobody polls
  * for it.
  */
-#define POLL_FEW	8	/* operations in flight */
 #define POLL_LOOKS	32	/* between two looks at the clock */
 #define POLL_MISSES	4
 #define POLL_SELDOM	64
@@ -196,16 +197,30 @@ static uint32_t queues_with_work(uint32_t queues)
 	return found;
 }
 
-/* Look a little longer, if that was of use lately. */
-static uint32_t linger(void)
+/*
+ * Is it of use to look a little longer?  If it was lately, or to find that
+ * out.  Whoever gets an answer meanwhile need not kick for his next request.
+ */
+static bool may_linger(void)
 {
 	static unsigned int chances;
+
+	if (!pushed || in_flight > FEW || (linger_misses >= LINGER_MISSES &&
+					   ++chances % LINGER_SELDOM))
+		return false;
+	for (uint32_t todo = pushed & running & ~awake; todo; todo &= todo - 1)
+		vring_disarm(vrings[__builtin_ctz(todo)]);
+	awake |= pushed & running;
+	return true;
+}
+
+static uint32_t linger(void)
+{
 	uint32_t found = 0;
 
-	if (in_flight > 0 || !awake || (linger_misses >= LINGER_MISSES &&
-					++chances % LINGER_SELDOM))
-		return 0;
 	for (unsigned int i = 0; i < LINGER_LOOKS && !found; i++) {
+		if (file_io_ready())
+			return 0;
 		__builtin_ia32_pause();
 		found = queues_with_work(awake);
 	}
@@ -249,7 +264,7 @@ static bool poll_some(uint32_t *found)
 	uint64_t end_ns;
 	bool any;
 
-	if (!poll_ns || nr == 0 || nr > POLL_FEW ||
+	if (!poll_ns || nr == 0 || nr > FEW ||
 	    (poll_misses >= POLL_MISSES && ++chances % POLL_SELDOM))
 		return false;
 	end_ns = now_ns() + poll_ns;
@@ -280,7 +295,7 @@ static uint32_t rearm_all(void)
 /* Submit, complete, take.  Return: whether there may be more to do. */
 static bool pass(void)
 {
-	bool completed;
+	bool completed, lingers;
 	uint32_t todo;
 
 	walk_look();
@@ -292,13 +307,14 @@ static bool pass(void)
 	stats_batch_end();
 	faults_submitted();
 	completed = file_io_reap();
+	lingers = may_linger();
 	publish_all();
 	if (completed) {
 		piece_retry();
 		kick_starved();
 	}
 	todo = queues_with_work(awake);
-	if (!todo && completed)
+	if (!todo && lingers)
 		todo = linger();
 	if (!todo && !file_io_pending() && !pushed) {
 		if (poll_some(&todo) && !todo)

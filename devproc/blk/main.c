@@ -223,7 +223,8 @@ static int blk_open(const struct life_birth *birth)
 		image.format = &format_qcow2;
 		ret = qcow2_prepare(blk);
 	}
-	engine_init(blk->poll_us);
+	/* What the page cache does needs the processor itself. */
+	engine_init(blk->direct ? blk->poll_us : 0);
 	hold_init(blk);
 	mirror_init(blk, &image);
 	steps_init(&image);

@@ -375,6 +375,31 @@ START_TEST(rearming_asks_for_the_next_kick)
 	ck_assert_uint_eq(*avail_event, 3);
 }
 
+/* virtio 1.2, 2.7.10.1: would a driver that adds nr chains kick? */
+static bool is_kicked_for(uint16_t avail_event, uint16_t now, uint16_t nr)
+{
+	return (uint16_t)(now + nr - avail_event - 1) < nr;
+}
+
+START_TEST(disarming_asks_for_no_kick)
+{
+	uint16_t *avail_event = (uint16_t *)(void *)&used->ring[SIZE];
+
+	vring.event_idx = true;
+	pop_all(3);
+	vring_disarm(&vring);
+	for (uint16_t nr = 1; nr <= SIZE; nr++)
+		ck_assert(!is_kicked_for(*avail_event, 3, nr));
+	ck_assert(!vring_rearm(&vring));
+	for (uint16_t nr = 1; nr <= SIZE; nr++)
+		ck_assert(is_kicked_for(*avail_event, 3, nr));
+	vring.event_idx = false;
+	vring_disarm(&vring);
+	ck_assert_uint_eq(used->flags, VRING_USED_NO_NOTIFY);
+	ck_assert(!vring_rearm(&vring));
+	ck_assert_uint_eq(used->flags, 0);
+}
+
 START_TEST(a_ring_goes_round_many_times)
 {
 	for (unsigned int i = 0; i < 65536 / SIZE + 5; i++) {
@@ -560,6 +585,7 @@ int main(void)
 			    LENGTH(events));
 	tcase_add_test(tc, event_index_first_time_calls);
 	tcase_add_test(tc, rearming_asks_for_the_next_kick);
+	tcase_add_test(tc, disarming_asks_for_no_kick);
 	tcase_add_test(tc, a_ring_goes_round_many_times);
 	tcase_add_test(tc, left_over_requests_come_first);
 	tcase_add_loop_test(tc, a_broken_chain_stops_the_queue, 0,

@@ -392,6 +392,8 @@ START_TEST(rearming_asks_for_the_next_kick)
 	vring.event_idx = false;
 	ck_assert(vring_rearm(&vring));
 	ck_assert_uint_eq(device->flags, VRING_EVENT_ENABLE);
+	vring_disarm(&vring);
+	ck_assert_uint_eq(device->flags, VRING_EVENT_DISABLE);
 }
 
 /* --- what is wrong -------------------------------------------------------- */
