@@ -58,7 +58,7 @@ COMPILE = $(CC) $(BASE) $(WARN) $(MODE) $(CFLAGS)
 # --- sources, in the order of the data path ---------------------------------
 # gen/NAME.c is made by a rule below, into $(O)/gen.
 
-IPC := ipc/log.c ipc/fdmsg.c ipc/life.c ipc/pages.c
+IPC := ipc/small_pages.c ipc/log.c ipc/fdmsg.c ipc/life.c ipc/pages.c
 CONFINE := jail/confine.c jail/capabilities.c jail/landlock.c policy/install.c policy/lastword.c
 
 CORE := vmm-core/main.c vmm-core/report.c \

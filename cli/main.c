@@ -11,6 +11,7 @@
 
 #include "cli/cmd.h"
 #include "cli/title.h"
+#include "ipc/small_pages.h"
 
 static const struct command *const commands[] = {
 	&cmd_run, &cmd_ps, &cmd_stats, &cmd_top, &cmd_events, &cmd_walk, &cmd_stop, &cmd_kill,
@@ -87,6 +88,7 @@ int main(int argc, char **argv)
 	const struct command *cmd = argc > 1 ? find_command(argv[1]) : NULL;
 	const char *word = find_word(argc, argv);
 
+	small_pages_begin();
 	title_init(argc, argv);
 	log_init("bulkhead", LOG_LEVEL_INFO);
 	opterr = 0;

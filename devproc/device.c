@@ -20,6 +20,7 @@
 #include "devproc/walk.h"
 #include "ipc/probe.h"
 #include "ipc/fault_match.h"
+#include "ipc/small_pages.h"
 #include "jail/confine.h"
 
 struct stats_page *device_stats;
@@ -141,6 +142,7 @@ int device_main(const struct device_ops *ops, int argc, char **argv)
 	bool supervised = argc <= 1;
 	int ret;
 
+	small_pages_begin();
 	device = ops;
 	log_init(NULL, LOG_LEVEL_INFO);
 	signal(SIGPIPE, SIG_IGN);

@@ -3,21 +3,11 @@
 #include "devproc/blk/bounce.h"
 
 #include <stddef.h>
-#include <sys/mman.h>
 
 #define NR_BOUNCE	16
 
 static uint8_t bounce[NR_BOUNCE][BOUNCE_BYTES] __attribute__((aligned(4096)));
 static uint32_t bounce_free = (1u << NR_BOUNCE) - 1;	/* bit n: buffer n */
-
-void bounce_init(void)
-{
-	/*
-	 * No huge page for the sake of one request.  A kernel without huge
-	 * pages refuses, and has none to give.
-	 */
-	(void)madvise(bounce, sizeof(bounce), MADV_NOHUGEPAGE);
-}
 
 uint8_t *bounce_take(void)
 {

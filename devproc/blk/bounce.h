@@ -10,9 +10,6 @@
 
 #define BOUNCE_BYTES	(64u << 10)
 
-/* Before confinement. */
-void bounce_init(void);
-
 /* BOUNCE_BYTES, aligned to pages; NULL: none is free now. */
 uint8_t *bounce_take(void);
 void bounce_drop(const uint8_t *buf);

@@ -14,7 +14,6 @@
 #include "devproc/blk/engine.h"
 
 #include <linux/virtio_blk.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #include "devproc/blk/faults.h"
@@ -339,6 +338,4 @@ bool engine_round_end(void)
 void engine_init(uint32_t poll_us)
 {
 	poll_ns = poll_us * UINT64_C(1000);
-	/* No huge page for the sake of one request: see bounce_init(). */
-	(void)madvise(requests, sizeof(requests), MADV_NOHUGEPAGE);
 }

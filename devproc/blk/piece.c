@@ -354,5 +354,4 @@ void piece_prepare(struct blk_request *req)
 void piece_init(const struct blk_image *blk_image)
 {
 	image = blk_image;
-	bounce_init();
 }
