@@ -214,30 +214,38 @@ static bool serve(const struct regchan_request *core_req, int new_irq_fd)
 	return true;
 }
 
-static void handle_link(struct loop_source *source, uint32_t events)
+/*
+ * Serve what has come, a round's worth at most.  Return: 1 there may be more;
+ * 0 the core has closed; -EAGAIN no more, or another -errno.
+ */
+static int serve_round(void)
 {
 	unsigned int i;
 
-	(void)source;
-	(void)events;
 	for (i = 0; i < ROUND_MAX_REQUESTS; i++) {
 		struct regchan_request core_req;
 		int new_irq_fd;
 		int got = regchan_take(LINK_FD, &core_req, &new_irq_fd);
 
-		if (got == -EAGAIN)
-			return;
-		if (got == 0) {
-			device_link_closed();
-			return;
-		}
-		if (got < 0) {
-			device_fail("register channel: %s", strerror(-got));
-			return;
-		}
+		if (got <= 0)
+			return got;
+		/* Why not has been said. */
 		if (!serve(&core_req, new_irq_fd))
-			return;
+			return -EAGAIN;
 	}
+	return 1;
+}
+
+static void handle_link(struct loop_source *source, uint32_t events)
+{
+	int got = serve_round();
+
+	(void)source;
+	(void)events;
+	if (got == 0)
+		device_link_closed();
+	else if (got < 0 && got != -EAGAIN)
+		device_fail("register channel: %s", strerror(-got));
 }
 
 /* --- life ------------------------------------------------------------------ */
@@ -255,8 +263,13 @@ static int start(const struct life_birth *birth)
 	return loop_add(&link_source, LINK_FD, EPOLLIN);
 }
 
+/*
+ * The guest's last words may still be in the channel: STOP comes by another,
+ * and epoll does not tell which of the two was first.
+ */
 static void stop(void)
 {
+	(void)serve_round();
 	end_round();
 	chardev_finish();
 	loop_quit(0);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -437,6 +438,27 @@ START_TEST(stop_writes_what_is_held)
 }
 END_TEST
 
+/* A guest that ends with its last words: STOP overtakes them. */
+START_TEST(stop_does_not_overtake_the_guest)
+{
+	const char *text = "last words\n";
+	int back;
+	int file = child_temporary(&back);
+
+	start(LIFE_CHARDEV_FILE, -1, file);
+	open_port(0x00);
+	child_synchronise(&child);
+	usleep(20000);	/* it sleeps in its loop */
+	ck_assert_int_eq(kill(child.pid, SIGSTOP), 0);
+	child_send(&child, LIFE_STOP, -1);
+	for (const char *c = text; *c; c++)
+		out(THR, (uint8_t)*c);
+	ck_assert_int_eq(kill(child.pid, SIGCONT), 0);
+	ck_assert_int_eq(child_wait(&child), 0);
+	expect_text(back, text);
+}
+END_TEST
+
 /* --- ends ---------------------------------------------------------------------------- */
 
 START_TEST(ends_well_when_the_core_closes)
@@ -555,6 +577,7 @@ static Suite *serial_suite(void)
 	tcase_add_test(load, pty_holds_the_guest_back);
 	tcase_add_test(tcase, terminal_escape_goes_to_the_supervisor);
 	tcase_add_test(tcase, stop_writes_what_is_held);
+	tcase_add_test(tcase, stop_does_not_overtake_the_guest);
 	tcase_add_test(tcase, ends_well_when_the_core_closes);
 	tcase_add_test(tcase, ends_when_the_supervisor_is_gone);
 	tcase_add_loop_test(tcase, a_core_that_breaks_the_protocol_is_left, 0,
