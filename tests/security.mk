@@ -19,7 +19,7 @@ check-security:
 # for its shadow where addresses are random in 32 bits.
 THREADED := unit/test_bus unit/test_chores unit/test_pci unit/test_msix unit/test_virtio_pci \
 	unit/test_virtio_pci_bad unit/test_virtio_pci_back \
-	wire/test_vhost_front
+	wire/test_vhost_front wire/test_vhost_channel
 tsan:
 	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 O=$(O)-tsan SAN=thread $(THREADED:%=$(O)-tsan/tests/%)

@@ -9,98 +9,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <linux/virtio_config.h>
-
 #include "ipc/fdmsg.h"
-#include "ipc/log.h"
-#include "tests/wire/fake_backend.h"
-#include "vmm-core/vhost_front.h"
+#include "tests/wire/vhost_front_rig.h"
 
-#define RAM_BYTES	0x10000u
-#define HIGH_GPA	0x100000000ull
-#define CONFIG_BYTES	60
-#define NR_QUEUES	2
-#define DEADLINE_MS	150	/* instead of 5 s, where it is to pass */
-#define PATIENCE_MS	5000	/* where a good back-end answers, on any machine */
-#define SLACK_MS	5000	/* a loaded machine; without a deadline it is for ever */
-
-#define VERSION_1	(1ull << VIRTIO_F_VERSION_1)
 #define PROTOCOL	(1ull << VHOST_USER_F_PROTOCOL_FEATURES_BIT)
-
-static struct vhost_front front;
-static struct fake_backend fake;
-static struct guest_region region[2];
-static uint8_t *ram;
-static int channel[2];
-
-static int event(void)
-{
-	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-
-	ck_assert_int_ge(fd, 0);
-	return fd;
-}
-
-/* 32 KiB at 0 and 32 KiB at 4 GiB, one behind the other in the memfd. */
-static void make_ram(void)
-{
-	front.ram_fd = memfd_create("ram", MFD_CLOEXEC);
-	ck_assert_int_eq(ftruncate(front.ram_fd, RAM_BYTES), 0);
-	ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
-		   front.ram_fd, 0);
-	ck_assert_ptr_ne(ram, MAP_FAILED);
-	region[0] = (struct guest_region){ 0, RAM_BYTES / 2, 0, ram };
-	region[1] = (struct guest_region){ HIGH_GPA, RAM_BYTES / 2,
-					   RAM_BYTES / 2, ram + RAM_BYTES / 2 };
-	front.regions = region;
-	front.nr_regions = 2;
-}
-
-static void setup(void)
-{
-	log_init("test", LOG_LEVEL_ERR);
-	fake_backend_init(&fake);
-	vhost_front_init(&front, "vda");
-	make_ram();
-	front.feature_mask = VERSION_1 | 0xffffff;
-	front.min_queues = 1;
-	front.max_queues = NR_QUEUES;
-	front.config_bytes = CONFIG_BYTES;
-	front.timeout_ms = PATIENCE_MS;
-	front.drain_ms = PATIENCE_MS;
-	front.err_fd = event();
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, channel), 0);
-	front.channel_fd = channel[0];
-	front.channel_peer_fd = channel[1];
-	front.inflight_fd = memfd_create("inflight", MFD_CLOEXEC);
-	ck_assert_int_eq(ftruncate(front.inflight_fd, NR_QUEUES *
-			 (off_t)inflight_queue_bytes(VHOST_FRONT_QUEUE_SIZE)),
-			 0);
-	for (int i = 0; i < NR_QUEUES; i++) {
-		front.queue[i].kick_fd = event();
-		front.queue[i].call_fd = event();
-	}
-}
-
-/* As the driver would: rings ready, the second one in high memory. */
-static void set_up_queues(void)
-{
-	for (unsigned int i = 0; i < NR_QUEUES; i++) {
-		uint64_t base = i ? HIGH_GPA : 0;
-
-		front.queue[i].ready = true;
-		front.queue[i].size = 128;
-		front.queue[i].desc = base + 0x1000;
-		front.queue[i].driver = base + 0x2000;
-		front.queue[i].device = base + 0x3000;
-	}
-}
 
 static unsigned int count_fds(void)
 {
@@ -530,145 +446,6 @@ START_TEST(a_lesser_successor_is_refused)
 }
 END_TEST
 
-/* --- the back-end channel -------------------------------------------------- */
-
-static void attach(void)
-{
-	ck_assert_int_eq(vhost_front_attach(&front, fake_backend_run(&fake)),
-			 0);
-}
-
-static void say(uint32_t request, uint32_t flags, uint32_t size, size_t bytes,
-		unsigned int nr_fds)
-{
-	struct vhost_user_hdr hdr = { request, flags, size };
-	char message[sizeof(hdr) + 8] = { 0 };
-
-	memcpy(message, &hdr, sizeof(hdr));
-	ck_assert_int_eq(fdmsg_send(fake.channel_fd, message, bytes,
-				    &fake.channel_fd, nr_fds, 100), 0);
-}
-
-START_TEST(a_config_change_is_heard)
-{
-	attach();
-	ck_assert_int_eq(vhost_front_take_channel(&front), 0);
-	say(VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, VHOST_USER_VERSION, 0, 12,
-	    0);
-	say(VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, VHOST_USER_VERSION, 0, 12,
-	    0);
-	ck_assert_int_eq(vhost_front_take_channel(&front), 1);
-	ck_assert_int_eq(vhost_front_take_channel(&front), 0);
-	fake_backend_end(&fake);
-}
-END_TEST
-
-START_TEST(a_config_change_is_acknowledged_if_asked)
-{
-	struct {
-		struct vhost_user_hdr hdr;
-		uint64_t done;
-	} __attribute__((packed)) reply;
-
-	attach();
-	say(VHOST_USER_BACKEND_CONFIG_CHANGE_MSG,
-	    VHOST_USER_VERSION | VHOST_USER_NEED_REPLY_MASK, 0, 12, 0);
-	ck_assert_int_eq(vhost_front_take_channel(&front), 1);
-	ck_assert_int_eq(fdmsg_recv_exact(fake.channel_fd, &reply,
-					  sizeof(reply), 100), 0);
-	ck_assert_uint_eq(reply.hdr.request,
-			  VHOST_USER_BACKEND_CONFIG_CHANGE_MSG);
-	ck_assert_uint_eq(reply.hdr.flags,
-			  VHOST_USER_VERSION | VHOST_USER_REPLY_MASK);
-	ck_assert_uint_eq(reply.hdr.size, 8);
-	ck_assert_uint_eq(reply.done, 0);
-	fake_backend_end(&fake);
-}
-END_TEST
-
-START_TEST(anything_else_on_the_channel_ends_it)
-{
-	static const struct {
-		uint32_t request, flags, size;
-		size_t bytes;
-		unsigned int nr_fds;
-	} bad[] = {
-		{ 1, VHOST_USER_VERSION, 0, 12, 0 },
-		{ 3, VHOST_USER_VERSION, 0, 12, 0 },
-		{ 2, 0, 0, 12, 0 },
-		{ 2, VHOST_USER_VERSION | VHOST_USER_REPLY_MASK, 0, 12, 0 },
-		{ 2, VHOST_USER_VERSION | 0x100, 0, 12, 0 },
-		{ 2, VHOST_USER_VERSION, 8, 20, 0 },
-		{ 2, VHOST_USER_VERSION, UINT32_MAX, 12, 0 },
-		{ 2, VHOST_USER_VERSION, 0, 11, 0 },
-		{ 2, VHOST_USER_VERSION, 0, 1, 0 },
-		{ 2, VHOST_USER_VERSION, 0, 12, 1 },
-	};
-
-	attach();
-	say(bad[_i].request, bad[_i].flags, bad[_i].size, bad[_i].bytes,
-	    bad[_i].nr_fds);
-	ck_assert_int_eq(vhost_front_take_channel(&front), -EPROTO);
-	ck_assert_int_eq(front.link_fd, -1);
-	ck_assert_int_eq(vhost_front_take_channel(&front), 0);
-	fake_backend_end(&fake);
-}
-END_TEST
-
-struct flood {
-	pthread_t thread;
-	_Atomic bool stop;
-};
-
-static void *flood(void *opaque)
-{
-	struct flood *self = opaque;
-	static const struct vhost_user_hdr hdr = {
-		VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, VHOST_USER_VERSION, 0,
-	};
-
-	while (!self->stop)
-		fdmsg_send(fake.channel_fd, &hdr, sizeof(hdr), NULL, 0, 10);
-	return NULL;
-}
-
-/* It may be cut off or not, but taking always comes to an end. */
-START_TEST(a_flood_does_not_drown_the_core)
-{
-	struct flood self = { .stop = false };
-	long long begin_ms = fdmsg_now_ms();
-	int taken;
-
-	attach();
-	ck_assert_int_eq(pthread_create(&self.thread, NULL, flood, &self), 0);
-	for (int i = 0; i < 100; i++) {
-		taken = vhost_front_take_channel(&front);
-		ck_assert(taken == 0 || taken == 1 || taken == -EPROTO);
-	}
-	self.stop = true;
-	pthread_join(self.thread, NULL);
-	ck_assert_int_le(fdmsg_now_ms() - begin_ms, 2 * SLACK_MS);
-	fake_backend_end(&fake);
-}
-END_TEST
-
-START_TEST(a_successor_hears_nothing_of_the_predecessors_channel)
-{
-	char byte;
-
-	attach();
-	say(VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, VHOST_USER_VERSION, 0, 5, 0);
-	ck_assert_int_eq(write(front.channel_fd, "late reply", 10), 10);
-	fake_backend_end(&fake);
-	fake_backend_init(&fake);
-	attach();
-	ck_assert_int_eq(vhost_front_take_channel(&front), 0);
-	ck_assert_int_eq(fdmsg_recv(fake.channel_fd, &byte, 1, NULL, NULL, 0),
-			 -EAGAIN);
-	fake_backend_end(&fake);
-}
-END_TEST
-
 START_TEST(hanging_up_is_noticed)
 {
 	attach();
@@ -687,14 +464,11 @@ static Suite *suite(void)
 	Suite *all = suite_create("vhost_front");
 	TCase *good = tcase_create("good");
 	TCase *bad = tcase_create("wrong answers");
-	TCase *back = tcase_create("channel");
 
-	tcase_add_checked_fixture(good, setup, NULL);
-	tcase_add_checked_fixture(bad, setup, NULL);
-	tcase_add_checked_fixture(back, setup, NULL);
+	tcase_add_checked_fixture(good, set_up_front, NULL);
+	tcase_add_checked_fixture(bad, set_up_front, NULL);
 	tcase_set_timeout(good, 30);
 	tcase_set_timeout(bad, 30);
-	tcase_set_timeout(back, 30);
 	tcase_add_test(good, the_order_is_the_one_of_the_specification);
 	tcase_add_test(good, the_back_end_is_told_what_is_true);
 	tcase_add_test(good, a_plain_back_end_will_do);
@@ -717,15 +491,8 @@ static Suite *suite(void)
 	tcase_add_test(bad, queue_counts_are_bounded);
 	tcase_add_loop_test(bad, config_must_be_what_was_asked_for, 0, 3);
 	tcase_add_loop_test(bad, what_is_missing_is_refused, 0, 3);
-	tcase_add_test(back, a_config_change_is_heard);
-	tcase_add_test(back, a_config_change_is_acknowledged_if_asked);
-	tcase_add_loop_test(back, anything_else_on_the_channel_ends_it, 0, 10);
-	tcase_add_test(back, a_flood_does_not_drown_the_core);
-	tcase_add_test(back,
-		       a_successor_hears_nothing_of_the_predecessors_channel);
 	suite_add_tcase(all, good);
 	suite_add_tcase(all, bad);
-	suite_add_tcase(all, back);
 	return all;
 }
 

@@ -20,4 +20,5 @@ $(eval $(call test,tests/wire/test_record_qcow2,tests/wire/test_record_qcow2.c c
 $(eval $(call test,tests/wire/test_blk_qcow2_broken,tests/wire/test_blk_qcow2_broken.c tests/wire/qcow2_disk.c tests/wire/child.c $(FRONT_END) tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_console,tests/wire/test_console.c tests/wire/child.c $(FRONT_END) ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_rng,tests/wire/test_rng.c tests/wire/child.c $(FRONT_END) ipc/vhost_user.c $(IPC),$(CHECK)))
-$(eval $(call test,tests/wire/test_vhost_front,tests/wire/test_vhost_front.c tests/wire/fake_backend.c $(FRONT) ipc/log.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/wire/test_vhost_channel,tests/wire/test_vhost_channel.c tests/wire/vhost_front_rig.c tests/wire/fake_backend.c $(FRONT) ipc/log.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/wire/test_vhost_front,tests/wire/test_vhost_front.c tests/wire/vhost_front_rig.c tests/wire/fake_backend.c $(FRONT) ipc/log.c ipc/fdmsg.c,$(CHECK)))
