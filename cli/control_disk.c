@@ -56,17 +56,11 @@ static json_t *describe_throttle(const struct device *dev)
 	return reply;
 }
 
-json_t *control_throttle(struct vm *vm, const json_t *request, bool *waits)
+static json_t *throttle(struct device *dev, const json_t *request)
 {
 	const json_t *set = json_object_get(request, "set");
 	char why[VM_WHY_MAX];
-	struct device *dev;
-	json_t *error;
 
-	(void)waits;
-	dev = find_disk(vm, request, &error);
-	if (!dev)
-		return error;
 	if (set && !json_is_string(set))
 		return control_error("set must be text");
 	if (set && throttles_change(dev, json_string_value(set), why))
@@ -94,17 +88,11 @@ json_t *control_resume(struct vm *vm, const json_t *request, bool *waits)
 	return disk_resume(dev, why) ? control_error("%s", why) : control_ok();
 }
 
-json_t *control_resize(struct vm *vm, const json_t *request, bool *waits)
+static json_t *resize(struct device *dev, const json_t *request)
 {
 	const json_t *bytes = json_object_get(request, "bytes");
 	char why[VM_WHY_MAX];
-	struct device *dev;
-	json_t *error;
 
-	(void)waits;
-	dev = find_disk(vm, request, &error);
-	if (!dev)
-		return error;
 	if (!json_is_integer(bytes) || json_integer_value(bytes) <= 0)
 		return control_error("bytes must be a whole number above 0");
 	return disk_resize(dev, (uint64_t)json_integer_value(bytes), why) ?
@@ -131,19 +119,13 @@ static json_t *describe_move(const struct device *dev)
 			 dev->move.failed, "end", dev->move.end);
 }
 
-json_t *control_move(struct vm *vm, const json_t *request, bool *waits)
+static json_t *move(struct device *dev, const json_t *request)
 {
 	const json_t *path = json_object_get(request, "path");
 	const json_t *leave_off = json_object_get(request, "cancel");
 	bool cancel = json_is_true(leave_off);
 	char why[VM_WHY_MAX];
-	struct device *dev;
-	json_t *error;
 
-	(void)waits;
-	dev = find_disk(vm, request, &error);
-	if (!dev)
-		return error;
 	if (leave_off && !json_is_boolean(leave_off))
 		return control_error("cancel must be true or false");
 	if (path && (cancel || !json_is_string(path)))
@@ -155,17 +137,11 @@ json_t *control_move(struct vm *vm, const json_t *request, bool *waits)
 	return describe_move(dev);
 }
 
-json_t *control_snapshot(struct vm *vm, const json_t *request, bool *waits)
+static json_t *snapshot(struct device *dev, const json_t *request)
 {
 	const json_t *path = json_object_get(request, "path");
 	char why[VM_WHY_MAX];
-	struct device *dev;
-	json_t *error;
 
-	(void)waits;
-	dev = find_disk(vm, request, &error);
-	if (!dev)
-		return error;
 	if (path && !json_is_string(path))
 		return control_error("path must be text");
 	if (path && snapshot_begin(dev, json_string_value(path), why))
@@ -175,4 +151,42 @@ json_t *control_snapshot(struct vm *vm, const json_t *request, bool *waits)
 			 dev->snapshot.draining ? "draining" : "none",
 			 "failed", dev->snapshot.failed, "end",
 			 dev->snapshot.end);
+}
+
+/* --- the commands --------------------------------------------------------- */
+
+/* What obeys, once it is known which disk is meant. */
+typedef json_t *disk_command(struct device *dev, const json_t *request);
+
+static json_t *of_disk(struct vm *vm, const json_t *request,
+		       disk_command *command)
+{
+	json_t *error;
+	struct device *dev = find_disk(vm, request, &error);
+
+	return dev ? command(dev, request) : error;
+}
+
+json_t *control_throttle(struct vm *vm, const json_t *request, bool *waits)
+{
+	(void)waits;
+	return of_disk(vm, request, throttle);
+}
+
+json_t *control_resize(struct vm *vm, const json_t *request, bool *waits)
+{
+	(void)waits;
+	return of_disk(vm, request, resize);
+}
+
+json_t *control_move(struct vm *vm, const json_t *request, bool *waits)
+{
+	(void)waits;
+	return of_disk(vm, request, move);
+}
+
+json_t *control_snapshot(struct vm *vm, const json_t *request, bool *waits)
+{
+	(void)waits;
+	return of_disk(vm, request, snapshot);
 }
