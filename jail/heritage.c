@@ -50,30 +50,40 @@ static int network_open(void)
 	return open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 }
 
+/* Into a new one, and back.  Where it fails in between, this process stays. */
+static int network_visit(void)
+{
+	int err;
+
+	if (unshare(CLONE_NEWNET) != 0)
+		return -errno;
+	network.empty = network_open();
+	err = network.empty < 0 ? -errno : 0;
+	return setns(network.own, CLONE_NEWNET) != 0 ? -errno : err;
+}
+
 /*
  * An empty network that children are born into and have no power over.  The
  * most expensive of the namespaces, so there is one for a whole VM.
+ *
+ * It takes the right to make one, and the right to come back to this one
+ * (setns(2)).  Who lacks either leaves it to each child, stage_network().
  */
 static int network_make(void)
 {
-	int err = 0;
+	int err;
 
 	network.own = network_open();
 	if (network.own < 0)
 		return -errno;
-	if (unshare(CLONE_NEWNET) != 0) {
-		err = -errno;
-	} else {
-		network.empty = network_open();
-		if (network.empty < 0)
-			err = -errno;
-		if (setns(network.own, CLONE_NEWNET) != 0)
-			err = -errno;
+	if (setns(network.own, CLONE_NEWNET) != 0 && errno == EPERM) {
+		birth_close();
+		return 0;
 	}
+	err = network_visit();
 	if (err)
 		birth_close();
-	/* Who may not leaves it to each child, stage_network(). */
-	return err == -EPERM ? 0 : err;
+	return err;
 }
 
 int birth_open(char *why)

@@ -351,6 +351,32 @@ static void test_birth_lacks(void)
 		    "wait for the program to start", "overloaded");
 }
 
+/*
+ * Who has power in a user namespace of his own, but none over the network that
+ * he is in: could make a new one, and would not come back.
+ */
+static void host_without_way_back(const void *arg)
+{
+	struct stat before, after;
+
+	(void)arg;
+	birth_close();
+	if (unshare(CLONE_NEWUSER) != 0 ||
+	    stat("/proc/self/ns/net", &before) != 0)
+		_exit(1);
+	verdict->err = birth_open(verdict->why);
+	verdict->clean = stat("/proc/self/ns/net", &after) == 0 &&
+			 after.st_ino == before.st_ino;
+}
+
+static void test_network_without_way_back(void)
+{
+	bool ran = in_host(host_without_way_back, NULL);
+
+	tap_result(ran && verdict->err == 0 && verdict->clean,
+		   "who could not come back from an empty network does not go there");
+}
+
 static void test_bad_specs(void)
 {
 	struct birth_child child;
@@ -416,6 +442,7 @@ int main(void)
 	harness_open();
 	test_birth_faults();
 	test_birth_lacks();
+	test_network_without_way_back();
 	test_bad_specs();
 	test_confine_faults();
 	harness_close();
