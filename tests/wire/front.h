@@ -53,6 +53,7 @@ struct front_packed {
 	struct vring_packed_desc *first;	/* that the device is not shown */
 	uint16_t first_flags;
 	uint16_t nr_hidden;	/* slots from it on */
+	uint16_t nr_unkicked;	/* shown slots that no kick was thought of */
 	bool avail_wrap, used_wrap;	/* counters */
 	uint16_t next_id[FRONT_MAX_SIZE];	/* list of ids that are free */
 	uint16_t nr_slots[FRONT_MAX_SIZE];	/* by id; 0: it is free */
@@ -73,7 +74,7 @@ struct front_queue {
 	uint16_t free_head;	/* list through desc[].next */
 	uint16_t nr_free;
 	uint16_t next_avail;	/* not yet shown to the device */
-	uint16_t shown_avail;
+	uint16_t kicked_avail;	/* as it was at the last front_kick() */
 	uint16_t next_used;	/* next completion to take */
 	bool event_idx;
 	bool indirect;
@@ -153,12 +154,18 @@ static inline void *front_ptr(struct front *front, uint64_t gpa)
 /* --- requests ------------------------------------------------------------- */
 
 /*
- * Add a chain; not shown to the device before front_kick().
+ * Add a chain; not shown to the device before front_show() or front_kick().
  * Return: its head, packed: its id; -ENOSPC no descriptors left.
  */
 int front_add(struct front_queue *queue, const struct front_buf *out,
 	      unsigned int nr_out, const struct front_buf *in,
 	      unsigned int nr_in, void *cookie);
+
+/*
+ * Show what was added to a device that looks; as Linux's driver does for each
+ * chain.  The kick is still owed.
+ */
+void front_show(struct front_queue *queue);
 
 /* Show what was added, and kick if the device asked for it. */
 void front_kick(struct front_queue *queue);

@@ -103,6 +103,7 @@ void front_blk_run(struct front_queue *queue, struct front_blk *blks,
 				job->done(job->ctx, blk,
 					  front_blk_status(queue->front, blk));
 			running += submit_next(queue, blk, job);
+			front_show(queue);
 		}
 		front_kick(queue);
 	}

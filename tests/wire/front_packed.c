@@ -124,17 +124,30 @@ static bool wants_kick(const struct front_queue *queue, uint16_t nr)
 				(uint16_t)(queue->next_avail - nr));
 }
 
-void front_packed_kick(struct front_queue *queue)
+void front_packed_show(struct front_queue *queue)
 {
 	struct front_packed *packed = &queue->packed_ring;
-	uint16_t nr = packed->nr_hidden;
-	uint64_t one = 1;
 
-	if (nr == 0)
+	if (packed->nr_hidden == 0)
 		return;
 	__atomic_store_n(&packed->first->flags, packed->first_flags,
 			 __ATOMIC_RELEASE);
+	packed->nr_unkicked = (uint16_t)(packed->nr_unkicked +
+					 packed->nr_hidden);
 	packed->nr_hidden = 0;
+}
+
+void front_packed_kick(struct front_queue *queue)
+{
+	struct front_packed *packed = &queue->packed_ring;
+	uint64_t one = 1;
+	uint16_t nr;
+
+	front_packed_show(queue);
+	nr = packed->nr_unkicked;
+	if (nr == 0)
+		return;
+	packed->nr_unkicked = 0;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!wants_kick(queue, nr))
 		return;

@@ -15,12 +15,13 @@
 void front_packed_init(struct front_queue *queue);
 
 /*
- * As front_add(), front_kick() and front_take().  Chains go through a table
+ * As front_add(), front_show(), front_kick() and front_take().  Chains go through a table
  * where front_queue.indirect says so.
  */
 int front_packed_add(struct front_queue *queue, const struct front_buf *out,
 		     unsigned int nr_out, const struct front_buf *in,
 		     unsigned int nr_in, void *cookie);
+void front_packed_show(struct front_queue *queue);
 void front_packed_kick(struct front_queue *queue);
 bool front_packed_take(struct front_queue *queue, void **cookie,
 		       uint32_t *written);

@@ -96,9 +96,18 @@ int front_add(struct front_queue *queue, const struct front_buf *out,
 	return head;
 }
 
+void front_show(struct front_queue *queue)
+{
+	if (queue->packed)
+		front_packed_show(queue);
+	else
+		__atomic_store_n(&queue->avail->idx, queue->next_avail,
+				 __ATOMIC_RELEASE);
+}
+
 void front_kick(struct front_queue *queue)
 {
-	uint16_t old = queue->shown_avail;
+	uint16_t old = queue->kicked_avail;
 	uint64_t one = 1;
 	bool kick;
 
@@ -108,9 +117,8 @@ void front_kick(struct front_queue *queue)
 	}
 	if (old == queue->next_avail)
 		return;
-	__atomic_store_n(&queue->avail->idx, queue->next_avail,
-			 __ATOMIC_RELEASE);
-	queue->shown_avail = queue->next_avail;
+	front_show(queue);
+	queue->kicked_avail = queue->next_avail;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (queue->event_idx) {
 		const volatile uint16_t *event = (const volatile uint16_t *)

@@ -325,7 +325,7 @@ START_TEST(a_broken_queue_is_reported)
 	front_set_u64(&front, VHOST_USER_SET_STATUS, 0);
 	ck_assert_uint_eq(front_get_u64(&front, VHOST_USER_GET_STATUS), 0);
 	queue = &front.queue[0];
-	queue->next_avail = queue->shown_avail = queue->avail->idx =
+	queue->next_avail = queue->kicked_avail = queue->avail->idx =
 		queue->used->idx;
 	front_queue_start(queue, queue->used->idx);
 	read_and_check(&blk, 4, 512);
