@@ -16,7 +16,8 @@ on_0=("${ahead[@]}" taskset -c 0)
 start_bulkhead() {
 	"${on_0[@]}" "${2:-$build/bulkhead-blk}" --socket-path="$socket" \
 		--blk-file="$image" --cache="$1" ${format:+--format="$format"} \
-		${BLK_POLL_US:+--poll-us="$BLK_POLL_US"} 2>>"$work/blk.err" &
+		${BLK_POLL_US:+--poll-us="$BLK_POLL_US"} \
+		${read_only:+--read-only} 2>>"$work/blk.err" &
 	backend=$!
 }
 

@@ -16,7 +16,6 @@
  * interrupts.
  */
 #include <linux/virtio_blk.h>
-#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,16 +133,6 @@ static void report(const struct bench *bench, uint64_t backend_ns)
 	       (double)bench->nr_calls / (double)bench->nr_done);
 }
 
-static void stay_on_processor_1(void)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(1, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		front_bail("processor 1 is not to be had");
-}
-
 static void measure(struct bench *bench, unsigned int depth,
 		    unsigned int run_ms)
 {
@@ -208,7 +197,8 @@ int main(int argc, char *argv[])
 	    bench.backend < 1)
 		front_bail("depth is 1 to %d; PID is a process", MAX_DEPTH);
 	parse_operation(&bench, argv[3]);
-	stay_on_processor_1();
+	if (!stay_on_processor(1))
+		front_bail("processor 1 is not to be had");
 	front_start(&front, front_connect(argv[1]), &options);
 	if (options.packed != front.queue[0].packed)
 		front_bail("the back-end offers no packed rings");

@@ -2,6 +2,7 @@
 /* Clocks for benches, see cpu.h. */
 #include "tests/perf/cpu.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -62,4 +63,13 @@ static uint64_t branch_cpu_ns(pid_t pid, unsigned int depth)
 uint64_t tree_cpu_ns(pid_t pid)
 {
 	return branch_cpu_ns(pid, MAX_DEPTH);
+}
+
+bool stay_on_processor(unsigned int number)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(number, &set);
+	return sched_setaffinity(0, sizeof(set), &set) == 0;
 }

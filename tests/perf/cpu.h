@@ -3,6 +3,7 @@
 #ifndef TESTS_PERF_CPU_H
 #define TESTS_PERF_CPU_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
@@ -14,5 +15,8 @@ uint64_t clock_ns(clockid_t clock);
  * their threads.  Those of dead ones are counted in clock ticks.
  */
 uint64_t tree_cpu_ns(pid_t pid);
+
+/* This thread runs on that one only.  Return: true, it does. */
+bool stay_on_processor(unsigned int number);
 
 #endif
