@@ -36,7 +36,6 @@
 #define CORE_GRACE_MS	300	/* see take_causes() */
 #define DEVICE_GRACE_MS	10	/* each */
 
-#define CORE_FILES	2560	/* eventfds of all queues, vCPUs */
 #define DEVICE_FILES	256	/* eventfds of all queues, memory regions */
 #define DEVICE_TASKS	8
 #define BLK_TASKS	64	/* io_uring's workers are tasks too */
@@ -143,7 +142,7 @@ static void give_core(struct vm *vm, struct birth_spec *spec)
 	give(spec, vm->kernel_fd, KERNEL_FD);
 	give(spec, vm->initrd_fd, INITRD_FD);
 	give(spec, vm->core.fault_fd, CORE_FAULT_FD);
-	spec->nr_files = CORE_FILES;
+	spec->nr_files = INHERIT_CORE_FILES;
 	spec->nr_tasks = vm->cfg->nr_cpus + CORE_SPARE_TASKS;
 	spec->memlock_bytes = 0;
 	spec->file_bytes = 0;

@@ -40,4 +40,7 @@ enum inherit_fd {
 	INHERIT_FD_MAX = 128,	/* own fds beyond the fixed ones start here */
 };
 
+/* The core's RLIMIT_NOFILE: eventfds of all queues, vCPUs. */
+#define INHERIT_CORE_FILES	2560
+
 #endif

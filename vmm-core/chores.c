@@ -24,6 +24,7 @@ static struct {
 	struct chore queue[CHORES_MAX];
 	unsigned int first;
 	unsigned int nr;
+	unsigned int nr_wakes;	/* of nr */
 	bool runs;
 	bool complained;
 } chores = {
@@ -31,6 +32,7 @@ static struct {
 	.changed = PTHREAD_COND_INITIALIZER,
 };
 
+/* From the front again if that empties it: fewer pages are touched. */
 static struct chore next_chore(void)
 {
 	struct chore chore;
@@ -40,7 +42,9 @@ static struct chore next_chore(void)
 		pthread_cond_wait(&chores.changed, &chores.lock);
 	chore = chores.queue[chores.first];
 	chores.first = (chores.first + 1) % CHORES_MAX;
-	chores.nr--;
+	if (--chores.nr == 0)
+		chores.first = 0;
+	chores.nr_wakes -= chore.wake;
 	pthread_mutex_unlock(&chores.lock);
 	return chore;
 }
@@ -84,17 +88,21 @@ int chores_start(void)
 	return 0;
 }
 
+/* There is room for each fd that there can be, and for as many wakes as may be. */
 static void put(struct chore chore)
 {
-	bool complain;
+	bool complain, refused;
 
 	pthread_mutex_lock(&chores.lock);
-	complain = chores.nr == CHORES_MAX && !chores.complained;
+	refused = chores.nr == CHORES_MAX ||
+		  (chore.wake && chores.nr_wakes == CHORES_MAX_WAKES);
+	complain = refused && !chores.complained;
 	if (complain)
 		chores.complained = true;
-	if (chores.nr < CHORES_MAX) {
+	if (!refused) {
 		chores.queue[(chores.first + chores.nr) % CHORES_MAX] = chore;
 		chores.nr++;
+		chores.nr_wakes += chore.wake;
 		pthread_cond_signal(&chores.changed);
 	}
 	pthread_mutex_unlock(&chores.lock);

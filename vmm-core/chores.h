@@ -13,7 +13,11 @@
 #ifndef VMM_CORE_CHORES_H
 #define VMM_CORE_CHORES_H
 
-#define CHORES_MAX	256	/* waiting; one more is left undone */
+#include "ipc/inherit.h"
+
+#define CHORES_MAX_WAKES 256	/* waiting; one more is left undone */
+/* No close is: an fd that stays open is one less for all devices. */
+#define CHORES_MAX	(CHORES_MAX_WAKES + INHERIT_CORE_FILES)
 
 /*
  * Start the thread, "chores"; it is there on return.  Before confine_calls().
@@ -21,7 +25,7 @@
  */
 int chores_start(void);
 
-/* Close fd, soon.  If too much is waiting, fd stays open and unused. */
+/* Close fd, soon. */
 void chores_close(int fd);
 
 /* Add 1 to an eventfd, soon; not at all if too much is waiting. */

@@ -13,6 +13,7 @@
 #include "vmm-core/chores.h"
 
 #define SOON_MS	2000
+#define NR_FDS	800	/* open at once, within the usual limit of 1024 */
 
 static void setup(void)
 {
@@ -43,7 +44,7 @@ START_TEST(a_full_eventfd_holds_nobody_up)
 
 	ck_assert_int_eq(write(event_fd, &full, sizeof(full)), sizeof(full));
 	/* More than will ever be waiting: the rest is left undone. */
-	for (int i = 0; i < 3 * CHORES_MAX; i++)
+	for (int i = 0; i < 3 * CHORES_MAX_WAKES; i++)
 		chores_wake(event_fd);
 	ck_assert_int_lt(fdmsg_now_ms() - begin_ms, SOON_MS);
 	ck_assert_int_eq(read(event_fd, &count, sizeof(count)),
@@ -53,7 +54,36 @@ START_TEST(a_full_eventfd_holds_nobody_up)
 	ck_assert_int_eq(read(event_fd, &count, sizeof(count)),
 			 sizeof(count));
 	ck_assert_uint_ge(count, 1);
-	ck_assert_uint_le(count, CHORES_MAX + 1);
+	ck_assert_uint_le(count, CHORES_MAX_WAKES + 1);
+}
+END_TEST
+
+/*
+ * Behind a write that blocks, as many fds as several messages can carry: each
+ * that stayed open would be one less for those that devices need.
+ */
+START_TEST(no_fd_is_forgotten)
+{
+	const uint64_t full = UINT64_MAX - 1;
+	long long end_ms = fdmsg_now_ms() + SOON_MS;
+	int event_fd = eventfd(0, 0);
+	int fds[NR_FDS];
+	uint64_t count;
+
+	for (int i = 0; i < NR_FDS; i++)
+		ck_assert_int_ge(fds[i] = dup(event_fd), 0);
+	ck_assert_int_eq(write(event_fd, &full, sizeof(full)), sizeof(full));
+	for (int i = 0; i < 2 * CHORES_MAX_WAKES; i++)
+		chores_wake(event_fd);
+	for (int i = 0; i < NR_FDS; i++)
+		chores_close(fds[i]);
+	ck_assert_int_eq(read(event_fd, &count, sizeof(count)),
+			 sizeof(count));
+	for (int i = 0; i < NR_FDS; i++)
+		while (fcntl(fds[i], F_GETFD) >= 0) {
+			ck_assert_int_lt(fdmsg_now_ms(), end_ms);
+			poll(NULL, 0, 1);
+		}
 }
 END_TEST
 
@@ -67,6 +97,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, fds_are_closed);
 	tcase_add_test(tc, a_full_eventfd_holds_nobody_up);
+	tcase_add_test(tc, no_fd_is_forgotten);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
