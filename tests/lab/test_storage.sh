@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Disks under a Linux guest with fio: page cache, throttling, resize, a move
+# Disks under a Linux guest with fio: page cache, throttling, counting, resize, a move
 # under fio --verify with a kill in the middle, an image that runs out of room.
 # The guest has Debian's kernel and programs, but no systemd: it is up in
 # seconds.
@@ -40,4 +40,4 @@ if [ "$status" -eq 0 ]; then
 else
 	echo "not ok - the lab ran all of it (status $status)"
 fi
-echo "1..17"
+echo "1..18"
