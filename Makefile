@@ -266,7 +266,7 @@ bench:
 san:
 	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 O=$(O)-san SAN=1 sanitized
-	$(Q)tests/run $(O)-san unit wire fuzz
+	$(Q)tests/run -j 2 $(O)-san unit wire fuzz
 
 # Fuzz targets under libFuzzer, one after another, FUZZ_SECONDS each.
 fuzz:

@@ -6,11 +6,12 @@ rights: $(O)/policyc
 	$(Q)tests/jail/rights $(O) >$(O)/RIGHTS.md
 	$(Q)cp $(O)/RIGHTS.md docs/RIGHTS.md
 
-# All of it but long fuzzing, and static analysis, which is make tidy.
+# All of it but long fuzzing, and static analysis, which is make tidy.  Two
+# tests at a time; those of fuzz once, with sanitizers.
 check-security:
 	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 tests
-	$(Q)HOSTILE_SECONDS=30 HOSTILE_CONNECTIONS=40 tests/run $(O) fuzz policy jail guest \
+	$(Q)HOSTILE_SECONDS=30 HOSTILE_CONNECTIONS=40 tests/run -j 2 $(O) policy jail guest \
 		$(addprefix cli/test_,args bad_input control wrong_use figures limits specification) \
 		lab/test_limits
 	$(Q)$(MAKE) --no-print-directory san tsan
@@ -23,7 +24,7 @@ THREADED := unit/test_bus unit/test_chores unit/test_pci unit/test_msix unit/tes
 tsan:
 	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 O=$(O)-tsan SAN=thread $(THREADED:%=$(O)-tsan/tests/%)
-	$(Q)setarch -R tests/run $(O)-tsan unit wire
+	$(Q)setarch -R tests/run -j 2 $(O)-tsan unit wire
 
 # Static analysis; what is no finding is explained in tests/tidy.allowed.
 tidy: all
