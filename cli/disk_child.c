@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "cli/disk_priv.h"
+#include "ipc/inherit.h"
 #include "ipc/log.h"
 #include "jail/confine.h"
 
@@ -305,7 +306,10 @@ static void put_at(int from, int to)
 		_exit(1);
 }
 
-/* Each where it belongs, by way of numbers that nobody wants. */
+/*
+ * Each where it belongs, by way of numbers that nobody wants; what the caller
+ * has to read from and to write to is none of an image's business.
+ */
 static void take_files(const struct disk_files *files, int answer_fd)
 {
 	int from[BACKING_FD + CONFIG_MAX_BACKING];
@@ -321,6 +325,7 @@ static void take_files(const struct disk_files *files, int answer_fd)
 			from[fd] = fcntl(from[fd], F_DUPFD, 2 * nr);
 	for (int fd = IMAGE_FD; fd < nr; fd++)
 		put_at(from[fd], fd);
+	close_range(0, LOG_FD - 1, 0);
 	if (files->overlay < 0)
 		close(OVERLAY_FD);
 	close_range((unsigned int)nr, ~0u, 0);

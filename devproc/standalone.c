@@ -254,6 +254,7 @@ static void place_fds(int link, const struct life_birth *birth)
 	unsigned int nr_extra = blk ? birth->u.blk.nr_extra : 0;
 
 	move_to(link, LINK_FD);
+	close_range(0, LOG_FD - 1, 0);
 	close_range(LIFE_FD, LINK_FD - 1, 0);
 	close_range(LINK_FD + 1, RES_FD - 1, 0);
 	close_range(RES2_FD + 1, EXTRA_FD - 1, 0);

@@ -13,8 +13,10 @@ $(eval $(call test,tests/jail/test_break_out,tests/jail/test_break_out.c $(JAIL_
 $(eval $(call test,tests/jail/test_birth,tests/jail/test_birth.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap))
 $(eval $(call test,tests/jail/test_stages,tests/jail/test_stages.c $(JAIL_ATTEMPTS) $(JAIL_TEST),-luring -lcap -lseccomp))
 $(eval $(call program,tests/jail/show_jail,tests/jail/show_jail.c jail/inspect.c))
-$(eval $(call program,tests/jail/show_filter,tests/jail/show_filter.c gen/policy_blk.c gen/policy_console.c gen/policy_core.c gen/policy_rng.c gen/policy_serial.c))
-TESTS += $(O)/tests/jail/show_filter
+FILTER := tests/jail/filter.c $(patsubst %,gen/policy_%.c,blk console core disk rng serial)
+$(eval $(call program,tests/jail/show_filter,tests/jail/show_filter.c $(FILTER)))
+$(eval $(call program,tests/jail/at_exit,tests/jail/at_exit.c jail/inspect.c $(FILTER)))
+TESTS += $(O)/tests/jail/show_filter $(O)/tests/jail/at_exit
 $(eval $(call program,tests/jail/neighbour,tests/jail/neighbour.c))
 TESTS += $(O)/tests/jail/neighbour
 $(O)/tests/jail/test_break_out $(O)/tests/jail/test_birth $(O)/tests/jail/test_stages: | $(O)/tests/jail/probe
