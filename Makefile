@@ -91,7 +91,7 @@ QCOW2_LIBS := -l:libz.a -l:libzstd.a
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/engine.c devproc/blk/steps.c \
 	devproc/blk/transfer.c devproc/blk/piece.c devproc/blk/bounce.c devproc/blk/raw.c \
 	devproc/blk/file_io.c devproc/blk/ring.c \
-	devproc/blk/image.c devproc/blk/faults.c devproc/blk/throttle.c devproc/blk/bucket.c devproc/blk/hold.c devproc/blk/mirror.c devproc/blk/record.c \
+	devproc/blk/image.c ipc/no_atime.c devproc/blk/faults.c devproc/blk/throttle.c devproc/blk/bucket.c devproc/blk/hold.c devproc/blk/mirror.c devproc/blk/record.c \
 	devproc/blk/qcow2_format.c $(QCOW2) \
 	gen/policy_blk.c $(VHOST)
 CONSOLE := devproc/console.c $(CHARDEV) gen/policy_console.c $(VHOST)
@@ -104,7 +104,7 @@ JAIL := jail/heritage.c jail/birth.c jail/stages.c jail/capabilities.c jail/birt
 CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
 	cli/config_value.c cli/config_backing.c cli/throttle_parse.c cli/bytes.c cli/config_limits.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
 CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c cli/loop.c \
-	cli/runtime_dir.c cli/notify.c cli/cgroup.c cli/cgroup_files.c cli/resources.c cli/memory.c cli/image.c \
+	cli/runtime_dir.c cli/notify.c cli/cgroup.c cli/cgroup_files.c cli/resources.c cli/memory.c cli/image.c ipc/no_atime.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
 	cli/children.c cli/rebirth.c cli/pause.c cli/spare.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
 	cli/control_commands.c cli/control_faults.c cli/faults.c \

@@ -19,6 +19,7 @@
 
 #include "cli/resources.h"
 #include "ipc/fdmsg.h"
+#include "ipc/no_atime.h"
 
 #define SECTOR_BYTES		512	/* virtio 1.2, 5.2.4: capacity's unit */
 #define LOCK_WAIT_MS		3000
@@ -47,7 +48,10 @@ static int open_image(const struct config_device *cfg, bool *direct)
 		*direct = false;
 		fd = open(cfg->image.path, flags | O_NONBLOCK);
 	}
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	no_atime(fd);
+	return fd;
 }
 
 /* Whether fd_dir/number is the file st, with a lock on it. */

@@ -15,6 +15,7 @@
 #include "cli/event_log.h"
 #include "cli/resources.h"
 #include "cli/throttles.h"
+#include "ipc/no_atime.h"
 
 #define CLUSTER_BITS	16	/* as `bulkhead disk create` */
 
@@ -119,8 +120,10 @@ static int open_both(struct device *dev, const char *to, char *why)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", dev->end.fd);
 	dev->snapshot.old_fd = open(path, O_RDONLY | O_CLOEXEC |
 				    (end.direct ? O_DIRECT : 0));
-	return dev->snapshot.old_fd < 0 ?
-		refuse(dev, errno, strerror(errno), why) : 0;
+	if (dev->snapshot.old_fd < 0)
+		return refuse(dev, errno, strerror(errno), why);
+	no_atime(dev->snapshot.old_fd);
+	return 0;
 }
 
 static int prepare(struct device *dev, const char *to, char *why)

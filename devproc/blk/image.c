@@ -16,6 +16,7 @@
 #include "devproc/blk/bounce.h"
 #include "ipc/inherit.h"
 #include "ipc/log.h"
+#include "ipc/no_atime.h"
 
 #define LOCK_TRIES	50
 #define LOCK_PAUSE_US	20000
@@ -62,6 +63,7 @@ int image_acquire(const char *path, bool read_only, bool direct, int number)
 			 " with O_DIRECT; --cache=writeback does without" : "");
 		return ret;
 	}
+	no_atime(fd);
 	ret = lock(fd, path, read_only);
 	if (!ret && fd != number && dup3(fd, number, O_CLOEXEC) < 0)
 		ret = -errno;

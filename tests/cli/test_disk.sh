@@ -60,13 +60,16 @@ throttle_is() {
 	disk throttle "$1" && disk_says "^$vm/$1: throttle: $2\$"
 }
 
-# process_of DISK: its pid; direct_of DISK: has its process it open with O_DIRECT
+# process_of DISK: its pid; flag_of DISK OCTAL: has its process it open so?
+# direct_of DISK: with O_DIRECT; traceless DISK: with O_NOATIME
 process_of() {
 	pgrep -f "^bulkhead: $vm/$1 \\[blk\\]"
 }
-direct_of() {
-	echo $((8#$(sed -n "s/^flags:\\s*//p" "/proc/$(process_of "$1")/fdinfo/7") & 8#40000))
+flag_of() {
+	echo $((8#$(sed -n "s/^flags:\\s*//p" "/proc/$(process_of "$1")/fdinfo/7") & 8#$2))
 }
+direct_of() { flag_of "$1" 40000; }
+traceless() { [ "$(flag_of "$1" 1000000)" -gt 0 ]; }
 # runs DISK: its process serves, within 5 s
 runs() {
 	local tries=0
@@ -92,6 +95,8 @@ throttle_is vda 'iops=500 iops_burst=900 burst_length=1; group slow' &&
 	throttle_is vdb 'iops=500 iops_burst=900 burst_length=1; group slow' &&
 	disk_says 'requests delayed: 0, by 0.000 s in all; waiting: 0'
 report "limits of the configuration, for all of a group"
+traceless vda
+report "reading an image leaves no trace in its inode"
 disk throttle vdb iops=700 bytes_read=20M &&
 	throttle_is vda 'iops=700 iops_burst=900 bytes_read=20971520 burst_length=1; group slow' &&
 	says 'vdb: throttle is now: iops=700 .*, for group slow'

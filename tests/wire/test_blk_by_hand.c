@@ -204,6 +204,24 @@ START_TEST(front_ends_may_come_and_go)
 	end(pid);
 }
 
+/* Where atime is counted at all, one before the last change would be. */
+START_TEST(reading_leaves_no_trace_in_the_inode)
+{
+	const char *const args[] = { socket_option, image_option, NULL };
+	const struct timespec times[] = { { .tv_sec = 1 },
+					  { .tv_nsec = UTIME_OMIT } };
+	const char *image = strchr(image_option, '=') + 1;
+	struct stat st;
+	pid_t pid;
+
+	ck_assert_int_eq(utimensat(AT_FDCWD, image, times, 0), 0);
+	pid = launch(args, -1);
+	use(front_connect(socket_path));
+	end(pid);
+	ck_assert_int_eq(stat(image, &st), 0);
+	ck_assert_int_eq(st.st_atime, 1);
+}
+
 /* proc(5): the pids of the children of pid, as text */
 static unsigned int count_children(pid_t pid, pid_t *last)
 {
@@ -301,6 +319,7 @@ int main(void)
 			    (int)(sizeof(runs) / sizeof(runs[0])));
 	tcase_add_test(tc, an_empty_image_is_refused);
 	tcase_add_test(tc, front_ends_may_come_and_go);
+	tcase_add_test(tc, reading_leaves_no_trace_in_the_inode);
 	tcase_add_test(tc, a_stopped_process_still_has_the_image);
 	tcase_add_test(tc, a_stale_socket_is_replaced);
 	tcase_add_test(tc, an_image_is_used_once);
