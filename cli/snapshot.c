@@ -79,17 +79,29 @@ static int check_path(const struct device *dev, char *why)
 		      why);
 }
 
-/* A disk as large as the one that the guest sees, which its process has said. */
+/*
+ * How large the disk is that the guest sees, by its process's word.  Of a raw
+ * one it is known how much it can be; what it has more its guest could fill.
+ */
+static uint64_t disk_bytes(const struct device *dev)
+{
+	uint64_t bytes = throttles_counts(dev).capacity_bytes;
+
+	if (dev->end.format == LIFE_BLK_RAW && bytes > dev->end.size_bytes)
+		return 0;
+	return bytes % 512 ? 0 : bytes;
+}
+
 static int make_image(struct device *dev, const char *to, char *why)
 {
 	const struct disk_shape shape = {
-		.bytes = throttles_counts(dev).capacity_bytes,
+		.bytes = disk_bytes(dev),
 		.cluster_bits = CLUSTER_BITS,
 		.backing = dev->end.where,
 		.backing_format = config_format_name(dev->end.format),
 	};
 
-	if (!shape.bytes || shape.bytes % 512)
+	if (!shape.bytes)
 		return refuse(dev, EPROTO,
 			      "its process does not say how large it is", why);
 	return disk_create(to, &shape, why);

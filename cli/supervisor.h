@@ -83,6 +83,7 @@ struct child {
 	struct watch log_pipe;
 	struct child_log log;
 	struct log_limit events;	/* of the core */
+	struct log_limit messages;	/* of all kinds, from it */
 	char last_words[LIFE_TEXT_MAX];	/* LIFE_FAILED */
 	uint64_t left_in_flight;	/* requests, when it died */
 };

@@ -96,6 +96,22 @@ whole() {
 start_storm
 report "a guest storms"
 cd "$scratch" || exit 1
+
+# What a process says that was taken over: its disk of 1 MiB (an aligned word of
+# its statistics page) has 1 TiB, which its guest could then fill.
+name="a process that says that its disk is larger than its image"
+if [ "$(id -u)" -eq 0 ]; then
+	page=/proc/$(process blk)/fd/5
+	at=$(grep -obUaP '\x00\x00\x10\x00\x00\x00\x00\x00' "$page" |
+		awk -F: '$1 % 8 == 0 { print $1; exit }')
+	printf '\0\0\0\0\0\1\0\0' | dd of="$page" bs=1 seek="${at:-none}" conv=notrunc status=none
+	snapshot 1 vda larger && answer_says "does not say how large it is" && [ ! -e larger ]
+	report "$name"
+	kill -9 "$(process blk)" && goes_on
+	report "the next one says the truth"
+else
+	skip "$name" "only root may write to what another uid's process maps"
+fi
 snapshot 0 vda one && answer_says "^$vm/vda: the disk is $scratch/one now\$" &&
 	is_on "$scratch/one" && goes_on &&
 	says "write to the configuration: path = $scratch/one, format = qcow2, backing = $scratch/disk.img:raw\$" &&

@@ -190,6 +190,26 @@ START_TEST(a_disk_that_floods_is_killed)
 }
 END_TEST
 
+static const enum life_type small_talk[] = { LIFE_PONG, LIFE_FAILED };
+
+/* Nothing is written for these, but each wakes the supervisor. */
+START_TEST(a_device_that_only_talks_is_killed)
+{
+	const struct life_ping pong = { .cookie = 1 };
+	const struct life_text text = { .text = "text" };
+	bool is_pong = small_talk[_i] == LIFE_PONG;
+
+	vm.core.role = LIFE_ROLE_BLK;
+	for (int i = 0; i < FLOOD && !kills; i++) {
+		ck_assert_int_eq(life_send(child_end, small_talk[_i],
+					   is_pong ? (const void *)&pong : &text,
+					   NULL, 0, 100), 0);
+		events_take(&vm.core.life, 0);
+	}
+	ck_assert_uint_eq(kills, 1);
+}
+END_TEST
+
 START_TEST(a_clock_that_jumps_brings_all_vcpus_out)
 {
 	say(LIFE_EVENT_CLOCK_JUMPED);
@@ -213,6 +233,8 @@ int main(void)
 	tcase_add_test(tcase, only_a_disk_is_held);
 	tcase_add_test(tcase, only_a_disk_is_moved);
 	tcase_add_test(tcase, a_disk_that_floods_is_killed);
+	tcase_add_loop_test(tcase, a_device_that_only_talks_is_killed, 0,
+			    (int)(sizeof(small_talk) / sizeof(small_talk[0])));
 	tcase_add_test(tcase, a_clock_that_jumps_brings_all_vcpus_out);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
