@@ -33,7 +33,7 @@
  * batch goes to the disk in portions, and at once to one with little to do.
  * What the page cache has is done in the system call itself.
  */
-#define PORTION_DIRECT	4
+#define PORTION_DIRECT	8
 #define PORTION_CACHED	32
 #define LITTLE		4	/* operations */
 
