@@ -105,6 +105,49 @@ json_t *client_request(const char *command)
 			 command);
 }
 
+/*
+ * Bytes at text that steer a terminal: ASCII's control characters are one,
+ * those from U+0080 on two in UTF-8, which json_loadb() has checked.
+ */
+static unsigned int steering_bytes(const unsigned char *text)
+{
+	if (text[0] < ' ' || text[0] == 0x7f)
+		return 1;
+	return text[0] == 0xc2 && text[1] < 0xa0 ? 2 : 0;
+}
+
+static void make_string_printable(json_t *string)
+{
+	const unsigned char *from =
+		(const unsigned char *)json_string_value(string);
+	char *text = malloc(json_string_length(string) + 1);
+	size_t len = 0;
+
+	while (text && *from) {
+		unsigned int steering = steering_bytes(from);
+
+		text[len++] = steering ? '?' : (char)*from;
+		from += steering ? steering : 1;
+	}
+	(void)json_string_setn(string, text ? text : "", len);
+	free(text);
+}
+
+/* What a reply says is printed; jansson bounds how deep it is. */
+static void make_printable(json_t *json)
+{
+	const char *key;
+	json_t *member;
+	size_t i;
+
+	if (json_is_string(json))
+		make_string_printable(json);
+	json_object_foreach(json, key, member)
+		make_printable(member);
+	json_array_foreach(json, i, member)
+		make_printable(member);
+}
+
 /* A line of conn->buf as JSON; the rest moves to the front. */
 static json_t *take_line(struct client_conn *conn)
 {
@@ -116,6 +159,7 @@ static json_t *take_line(struct client_conn *conn)
 	reply = json_loadb(conn->buf, end - conn->buf, 0, NULL);
 	if (!reply)
 		reply = json_object();
+	make_printable(reply);
 	conn->len -= end + 1 - conn->buf;
 	memmove(conn->buf, end + 1, conn->len);
 	return reply;

@@ -83,6 +83,36 @@ START_TEST(another_users_answers_are_not_asked_for)
 }
 END_TEST
 
+/* Root may look at anybody's VMs, and prints what it hears. */
+START_TEST(answers_do_not_steer_the_terminal)
+{
+	static const char line[] =
+		"{\"ok\":true,\"a\":[\"\\u001b[2Jx\\u009b1my\"],"
+		"\"b\":{\"c\":\"tab\\tbell\\u0007\\u007f\",\"d\":\"caf\u00e9 \u20ac\"}}\n";
+	struct client_conn conn = { .buf = malloc(1u << 20) };
+	char why[CLIENT_WHY_MAX];
+	json_t *reply;
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	conn.fd = pair[0];
+	ck_assert_int_eq(write(pair[1], line, strlen(line)), strlen(line));
+	reply = client_next(&conn, 1000, why);
+	ck_assert_ptr_nonnull(reply);
+	ck_assert_str_eq(json_string_value(json_array_get(
+				json_object_get(reply, "a"), 0)), "?[2Jx?1my");
+	ck_assert_str_eq(json_string_value(json_object_get(
+				json_object_get(reply, "b"), "c")),
+			 "tab?bell??");
+	ck_assert_str_eq(json_string_value(json_object_get(
+				json_object_get(reply, "b"), "d")),
+			 "caf\u00e9 \u20ac");
+	json_decref(reply);
+	client_close(&conn);
+	close(pair[1]);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("client");
@@ -98,6 +128,7 @@ int main(void)
 	if (!mkdtemp(dir) || chmod(dir, 0777) ||
 	    setenv("BULKHEAD_RUNTIME_DIR", dir, 1))
 		return EXIT_FAILURE;
+	tcase_add_test(tcase, answers_do_not_steer_the_terminal);
 	tcase_add_test(tcase, another_users_answers_are_not_asked_for);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
