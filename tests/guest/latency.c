@@ -13,14 +13,6 @@
 #define BATCH		128u
 #define OTHER_RING	0x60000u
 
-static uint64_t cycles(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-	return (uint64_t)high << 32 | low;
-}
-
 /* One request; completions are looked for in the used ring. */
 static void read_sector(struct blk_header *header, uint8_t *sector,
 			uint8_t *status)

@@ -89,6 +89,20 @@ void put_value(const char *name, uint64_t value);
 
 int text_equal(const char *a, const char *b);
 
+static inline uint64_t cycles(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (uint64_t)high << 32 | low;
+}
+
+/*
+ * From here on at CPL 3, with ports at hand: a KVM that emulates ring 0 runs
+ * that natively.  There is no way back, and no hlt.
+ */
+void user_enter(void);
+
 /* ACPI S5; does not return. */
 _Noreturn void power_off(void);
 _Noreturn void halt(void);

@@ -50,9 +50,13 @@ guest_long:
 
 	.data
 	.balign	8
+	.globl	gdt
 gdt:	.quad	0
 	.quad	0x00af9b000000ffff
 	.quad	0x00cf93000000ffff
+	.quad	0, 0			/* lib.c, user_enter(): task state, */
+	.quad	0x00affb000000ffff	/* and CPL 3 */
+	.quad	0x00cff3000000ffff
 gdt_pointer:
 	.word	. - gdt - 1
 	.quad	gdt
@@ -61,15 +65,15 @@ cmdline:
 	.quad	0
 
 	.balign	4096
-pml4:	.quad	pdpt + 3
+pml4:	.quad	pdpt + 7
 	.fill	511, 8, 0
-pdpt:	.quad	directories + 3, directories + 0x1003
-	.quad	directories + 0x2003, directories + 0x3003
+pdpt:	.quad	directories + 7, directories + 0x1007
+	.quad	directories + 0x2007, directories + 0x3007
 	.fill	508, 8, 0
 directories:
 	.set	page, 0
 	.rept	2048
-	.quad	page + 0x83		/* 2 MiB, writable, present */
+	.quad	page + 0x87		/* 2 MiB, user, writable, present */
 	.set	page, page + 0x200000
 	.endr
 

@@ -21,6 +21,7 @@ $(eval $(call guest,exits,tests/guest/exits.c $(GUEST_LIB)))
 $(eval $(call guest,smp,tests/guest/smp.c $(GUEST_LIB)))
 $(eval $(call guest,virtio_blk,tests/guest/virtio_blk.c tests/guest/virtio.c $(GUEST_LIB)))
 $(eval $(call guest,blk_storm,tests/guest/blk_storm.c tests/guest/ring.c tests/guest/virtio.c $(GUEST_LIB)))
+$(eval $(call guest,blk_bench,tests/guest/blk_bench.c tests/guest/virtio.c $(GUEST_LIB)))
 $(eval $(call guest,hostile,tests/guest/hostile.c tests/guest/hostile_bus.c tests/guest/hostile_virtio.c tests/guest/virtio.c $(GUEST_LIB)))
 $(eval $(call guest,latency,tests/guest/latency.c tests/guest/virtio.c $(GUEST_LIB)))
 GUEST_TEST := tests/guest/harness.c tests/tap.c ipc/fault.c ipc/log.c ipc/fdmsg.c ipc/life.c \

@@ -14,7 +14,7 @@ struct desc desc[MAX_SIZE] __attribute__((aligned(16)));
 struct driver_ring driver __attribute__((aligned(4)));
 struct device_ring device __attribute__((aligned(4)));
 
-uint64_t bar, common, notify, table;
+uint64_t bar, common, notify, disk_config, table;
 uint32_t notify_step;
 static uint32_t slot;			/* device number of the disk */
 static uint32_t msix_cap;
@@ -67,6 +67,9 @@ static void note_cap(uint32_t cap)
 		bar = bar_address(word & 0xff);
 		common = bar + offset;
 		break;
+	case 4:
+		disk_config = bar_address(word & 0xff) + offset;
+		break;
 	case 2:
 		notify = bar_address(word & 0xff) + offset;
 		notify_step = config_read(cap + 16);
@@ -111,22 +114,33 @@ static void queue_set_up(uint32_t size)
 	mmio_write16(common + QUEUE_ENABLE, 1);
 }
 
+static uint64_t offered_features(void)
+{
+	uint64_t low;
+
+	mmio_write32(common + DEVICE_FEATURE_SELECT, 0);
+	low = mmio_read32(common + DEVICE_FEATURES);
+	mmio_write32(common + DEVICE_FEATURE_SELECT, 1);
+	return (uint64_t)mmio_read32(common + DEVICE_FEATURES) << 32 | low;
+}
+
 /* virtio 1.2, 3.1.1 */
-void driver_start_with(uint32_t size, uint32_t high_features)
+uint64_t driver_start_with(uint32_t size, uint64_t features)
 {
 	mmio_write8(common + STATUS, 0);
 	mmio_write8(common + STATUS, 1);
 	mmio_write8(common + STATUS, 3);
+	features = (features | F_VERSION_1) & offered_features();
 	mmio_write32(common + FEATURE_SELECT, 0);
-	mmio_write32(common + FEATURES, 0);
+	mmio_write32(common + FEATURES, (uint32_t)features);
 	mmio_write32(common + FEATURE_SELECT, 1);
-	/* VIRTIO_F_VERSION_1 */
-	mmio_write32(common + FEATURES, 1 | high_features);
+	mmio_write32(common + FEATURES, (uint32_t)(features >> 32));
 	mmio_write8(common + STATUS, 3 | 8);
 	config_write(msix_cap, 0x80000000u);	/* MSI-X on */
 	queue_set_up(size);
 	mmio_write8(common + STATUS, 3 | 8 | 4);
 	put_value("status", mmio_read8(common + STATUS));
+	return features;
 }
 
 void driver_start(uint32_t size)

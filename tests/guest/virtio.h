@@ -9,6 +9,8 @@
 #include "tests/guest/lib.h"
 
 /* virtio 1.2, 4.1.4.3: offsets in the common configuration */
+#define DEVICE_FEATURE_SELECT	0
+#define DEVICE_FEATURES	4
 #define FEATURE_SELECT	8
 #define FEATURES	12
 #define MSIX_CONFIG	16
@@ -22,11 +24,18 @@
 #define QUEUE_DRIVER	40
 #define QUEUE_DEVICE	48
 
+/* virtio 1.2, 6 */
+#define F_INDIRECT_DESC	(1ull << 28)
+#define F_EVENT_IDX	(1ull << 29)
+#define F_VERSION_1	(1ull << 32)
+#define F_RING_PACKED	(1ull << 34)
+
 #define T_IN		0
 #define T_OUT		1
 #define T_FLUSH		4
 #define DESC_NEXT	1
 #define DESC_WRITE	2
+#define DESC_INDIRECT	4
 #define SECTOR		512
 #define MAX_SIZE	128u		/* of the queue */
 
@@ -37,7 +46,7 @@ struct desc {
 	uint16_t next;
 };
 
-/* Event indices are not negotiated, so a smaller queue may use these too. */
+/* A smaller queue may use these too, unless it negotiates event indices. */
 struct driver_ring {
 	uint16_t flags, idx, ring[MAX_SIZE], used_event;
 };
@@ -56,7 +65,7 @@ extern struct desc desc[MAX_SIZE];
 extern struct driver_ring driver;
 extern struct device_ring device;
 
-extern uint64_t bar, common, notify, table;
+extern uint64_t bar, common, notify, disk_config, table;
 extern uint32_t notify_step;
 
 /* The disk's config space. */
@@ -71,10 +80,10 @@ void find_caps(void);
 void set_vector(uint8_t vector);
 
 /*
- * Reset, negotiate, one queue of size descriptors, DRIVER_OK.  high_features:
- * bits 32 and up, beside VERSION_1.
+ * Reset, negotiate, one queue of size descriptors, DRIVER_OK.  features: what
+ * is wanted beside VERSION_1.  Return: what of it there is.
  */
-void driver_start_with(uint32_t size, uint32_t high_features);
+uint64_t driver_start_with(uint32_t size, uint64_t features);
 void driver_start(uint32_t size);
 
 #endif

@@ -197,7 +197,7 @@ int main(int argc, char *argv[])
 	    bench.backend < 1)
 		front_bail("depth is 1 to %d; PID is a process", MAX_DEPTH);
 	parse_operation(&bench, argv[3]);
-	if (!stay_on_processor(1))
+	if (!stay_on_processor(0, 1))
 		front_bail("processor 1 is not to be had");
 	front_start(&front, front_connect(argv[1]), &options);
 	if (options.packed != front.queue[0].packed)

@@ -123,7 +123,7 @@ int main(int argc, char *argv[])
 
 	if (depth < 1 || depth > MAX_DEPTH || nr_pairs < 1 || run_ms < 1)
 		front_bail("usage: bench_turns SOCKET PID SOCKET PID DEPTH PAIRS MILLISECONDS");
-	if (!stay_on_processor(1))
+	if (!stay_on_processor(0, 1))
 		front_bail("processor 1 is not to be had");
 	for (unsigned int i = 0; i < 2; i++)
 		open_side(&sides[i], argv[1 + 2 * i], argv[2 + 2 * i],

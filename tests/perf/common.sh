@@ -34,6 +34,10 @@ verdict() {
 # skip PART REASON: loudly
 skip() { echo "SKIPPED: $1: $2"; }
 
+# round_has_time N SECONDS: the first round always, others if the part has not
+# yet taken that long
+round_has_time() { [ "$1" -eq 0 ] || [ "$SECONDS" -lt "$2" ]; }
+
 # wait_for SECONDS COMMAND...: until it succeeds
 wait_for() {
 	local end=$((SECONDS + $1))

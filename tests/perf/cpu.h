@@ -16,7 +16,10 @@ uint64_t clock_ns(clockid_t clock);
  */
 uint64_t tree_cpu_ns(pid_t pid);
 
-/* This thread runs on that one only.  Return: true, it does. */
-bool stay_on_processor(unsigned int number);
+/* All threads of those, up to max.  Return: how many. */
+unsigned int tree_threads(pid_t pid, pid_t *threads, unsigned int max);
+
+/* That thread, or this one if 0, runs there only.  Return: true, it does. */
+bool stay_on_processor(pid_t thread, unsigned int number);
 
 #endif
