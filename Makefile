@@ -110,7 +110,7 @@ CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c c
 	cli/control_commands.c cli/control_faults.c cli/faults.c \
 	cli/control_disk.c cli/throttles.c cli/disks.c cli/move.c cli/snapshot.c
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
-	cli/doctor_jail.c cli/doctor_host.c cli/doctor_walls.c
+	cli/doctor_jail.c cli/doctor_host.c cli/doctor_disks.c cli/doctor_walls.c
 CLI_SUPERVISOR += cli/control_stats.c cli/event_log.c cli/control_walk.c
 # A snapshot of a running disk is a new image.
 CLI_SUPERVISOR += cli/disk_create.c devproc/blk/qcow2_header.c devproc/blk/qcow2_entry.c

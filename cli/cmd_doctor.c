@@ -23,6 +23,7 @@ static const struct doctor_check checks[] = {
 	{ "speculation", doctor_speculation },
 	{ "mdwe", doctor_mdwe },
 	{ "io_uring", doctor_io_uring },
+	{ "io-sched", doctor_schedulers },
 	{ "memfd", doctor_memfd },
 	{ "cgroup2", doctor_cgroup },
 	{ "nofile", doctor_nofile },

@@ -50,6 +50,10 @@ void doctor_memlock(struct doctor_result *result);
 void doctor_huge_pages(struct doctor_result *result);
 void doctor_tun(struct doctor_result *result);
 
+/* doctor_disks.c; dir: in place of /sys/block */
+void doctor_schedulers(struct doctor_result *result);
+void doctor_schedulers_in(struct doctor_result *result, const char *dir);
+
 /* doctor_walls.c */
 void doctor_msr_filter(struct doctor_result *result);
 void doctor_core_sched(struct doctor_result *result);

@@ -66,12 +66,12 @@ report "a name that is a path is no VM"
 
 "$bulkhead" doctor >"$scratch/out"
 result=$?
-[ "$(grep -cE '^(OK  |WARN|FAIL)  ' "$scratch/out")" -eq 18 ]
+[ "$(grep -cE '^(OK  |WARN|FAIL)  ' "$scratch/out")" -eq 19 ]
 report "doctor has a line for every check"
 if grep -q '^FAIL' "$scratch/out"; then [ "$result" -eq 1 ]; else [ "$result" -eq 0 ]; fi
 report "doctor's exit status says whether VMs can run"
 ! grep -E '^(WARN|FAIL)' "$scratch/out" | grep -qv '; '
 report "doctor says what to do about what it finds"
-[ "$("$bulkhead" doctor --json | jq length)" -eq 18 ]
+[ "$("$bulkhead" doctor --json | jq length)" -eq 19 ]
 report "doctor --json"
 finish

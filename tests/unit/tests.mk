@@ -8,6 +8,7 @@ $(eval $(call test,tests/unit/test_client,tests/unit/test_client.c cli/client.c 
 $(eval $(call test,tests/unit/test_events,tests/unit/test_events.c cli/events.c cli/loop.c ipc/life.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_fault_parse,tests/unit/test_fault_parse.c cli/fault_parse.c ipc/fault.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_child_log,tests/unit/test_child_log.c cli/child_log.c cli/loop.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_doctor_disks,tests/unit/test_doctor_disks.c cli/doctor_disks.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_guest_mem,tests/unit/test_guest_mem.c devproc/guest_mem.c devproc/peer_file.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_inflight,tests/unit/test_inflight.c devproc/inflight.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_vring,tests/unit/test_vring.c $(VRING) devproc/stats.c devproc/walk.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
