@@ -19,7 +19,7 @@
 #include <sys/types.h>
 
 #define BIRTH_MAX_FDS	24
-#define BIRTH_UID	1000	/* user and group id inside every jail */
+#define BIRTH_UID	1000u	/* user and group id inside every jail */
 #define BIRTH_WHY_MAX	384	/* bytes, with the NUL */
 #define BIRTH_MAX_INDEX	63	/* children of one supervisor, less one */
 
