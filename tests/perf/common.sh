@@ -54,7 +54,8 @@ process_tree() {
 	local child
 
 	echo "$1"
-	for child in $(pgrep -P "$1"); do
+	# Of its first thread: nobody here forks in another.
+	for child in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
 		process_tree "$child"
 	done
 }
@@ -72,12 +73,14 @@ end_process() {
 	wait "$1" 2>/dev/null || true
 }
 
-# pss_kib PID: proportional set size of all but guest RAM, which is the one
-# mapping of a memfd of that name.
+# pss_kib PID...: proportional set size of all but guest RAM, which is the one
+# mapping of a memfd of that name; of several processes together.
 pss_kib() {
+	local files=("${@/#//proc/}")
+
 	awk '/^[0-9a-f]+-[0-9a-f]+ / { ram = /memfd:(bulkhead-ram|memory-backend-memfd)/ }
 		/^Pss:/ && !ram { sum += $2 }
-		END { print sum + 0 }' "/proc/$1/smaps"
+		END { print sum + 0 }' "${files[@]/%//smaps}"
 }
 
 # bare_metal_config MEMORY: what the parts that need no kernel run
