@@ -91,7 +91,8 @@ QCOW2_LIBS := -l:libz.a -l:libzstd.a
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/engine.c devproc/blk/steps.c \
 	devproc/blk/transfer.c devproc/blk/piece.c devproc/blk/bounce.c devproc/blk/raw.c \
 	devproc/blk/file_io.c devproc/blk/ring.c \
-	devproc/blk/image.c ipc/no_atime.c devproc/blk/faults.c devproc/blk/throttle.c devproc/blk/bucket.c devproc/blk/hold.c devproc/blk/mirror.c devproc/blk/record.c \
+	devproc/blk/image.c ipc/no_atime.c devproc/blk/faults.c devproc/blk/throttle.c devproc/blk/bucket.c devproc/blk/hold.c \
+	devproc/blk/mirror.c devproc/blk/copy.c devproc/blk/target.c devproc/blk/qcow2_flat.c devproc/blk/record.c \
 	devproc/blk/qcow2_format.c $(QCOW2) \
 	gen/policy_blk.c $(VHOST)
 CONSOLE := devproc/console.c $(CHARDEV) gen/policy_console.c $(VHOST)
@@ -112,8 +113,8 @@ CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c c
 CLI_DOCTOR := cli/cmd_doctor.c cli/doctor_vm.c cli/doctor_kvm.c \
 	cli/doctor_jail.c cli/doctor_host.c cli/doctor_disks.c cli/doctor_walls.c
 CLI_SUPERVISOR += cli/control_stats.c cli/event_log.c cli/control_walk.c
-# A snapshot of a running disk is a new image.
-CLI_SUPERVISOR += cli/disk_create.c devproc/blk/qcow2_header.c devproc/blk/qcow2_entry.c
+# A snapshot of a running disk is a new image, and so is what one is moved to.
+CLI_SUPERVISOR += cli/disk_create.c cli/disk_flat.c devproc/blk/qcow2_flat.c devproc/blk/qcow2_header.c devproc/blk/qcow2_entry.c
 CLI_STATS := cli/stats_vm.c cli/stats_page.c cli/figures.c \
 	cli/cmd_stats.c cli/stats_text.c cli/stats_json.c cli/stats_metrics.c cli/cmd_events.c cli/cmd_walk.c \
 	cli/cmd_top.c cli/top_rows.c cli/top_print.c cli/top_screen.c

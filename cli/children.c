@@ -158,20 +158,22 @@ static void give_device(const struct device *dev, int link_fd,
 	give(spec, dev->throttle_fd, THROTTLE_FD);
 	give(spec, dev->end.fd, RES_FD);
 	give(spec, dev->end.out_fd, RES2_FD);
-	give(spec, dev->move.fd, EXTRA_FD);
 	for (unsigned int i = 0; i < dev->end.nr_backing; i++)
 		give(spec, dev->end.backing_fd[i], EXTRA_FD + (int)i);
+	give(spec, dev->move.fd, EXTRA_FD + (int)dev->end.nr_backing);
 	spec->nr_files = DEVICE_FILES;
 	spec->nr_tasks = blk ? BLK_TASKS : DEVICE_TASKS;
 	spec->memlock_bytes = blk ? BLK_MEMLOCK : 0;
 	/*
 	 * No raw image grows, whatever becomes of its process; except that a record
-	 * has to.  What is printed to a file does not fill the host's disk.
+	 * has to, and that what it is moved to may be longer.  What is printed to
+	 * a file does not fill the host's disk.
 	 */
 	spec->file_bytes = RLIM_INFINITY;
 	if (blk && !dev->end.block_device && dev->end.out_fd < 0 &&
 	    dev->end.format == LIFE_BLK_RAW)
-		spec->file_bytes = dev->end.size_bytes;
+		spec->file_bytes = dev->end.size_bytes > dev->move.file_bytes ?
+			dev->end.size_bytes : dev->move.file_bytes;
 	if (dev->cfg->connect.kind == LIFE_CHARDEV_FILE)
 		spec->file_bytes = dev->cfg->max_size_bytes;
 }
@@ -221,15 +223,15 @@ static void describe_blk(const struct device *dev, struct life_birth_blk *blk)
 	blk->record = dev->end.out_fd >= 0;
 	blk->on_read_error = (uint8_t)dev->cfg->on_error[0];
 	blk->on_write_error = (uint8_t)dev->cfg->on_error[1];
-	blk->nr_extra = dev->move.fd >= 0;
-	blk->move = blk->nr_extra;
 	blk->throttle = dev->throttle;
 	blk->format = (uint8_t)dev->end.format;
 	blk->nr_backing = (uint8_t)dev->end.nr_backing;
 	blk->raw_backing = dev->end.raw_backing;
-	/* Only a raw disk is moved. */
-	if (blk->nr_backing)
-		blk->nr_extra = blk->nr_backing;
+	blk->nr_extra = blk->nr_backing;
+	if (dev->move.fd >= 0) {
+		blk->move = ++blk->nr_extra;
+		blk->move_format = (uint8_t)dev->move.format;
+	}
 	snprintf(blk->serial, sizeof(blk->serial), "%s",
 		 dev->cfg->serial ? dev->cfg->serial : dev->cfg->name);
 }

@@ -120,7 +120,7 @@ static const struct verb {
 	{ "throttle", verb_throttle, 16, "NAME throttle DEVICE [KEY=VALUE]..." },
 	{ "resume", verb_resume, 0, "NAME resume DEVICE" },
 	{ "resize", verb_resize, 1, "NAME resize DISK SIZE" },
-	{ "move", verb_move, 2, "NAME move DISK NEW [raw]" },
+	{ "move", verb_move, 1, "NAME move DISK NEW [--format=FORMAT]" },
 	{ "cancel", verb_cancel, 0, "NAME cancel DISK" },
 	{ "snapshot", verb_snapshot, 1, "NAME snapshot DISK NEW" },
 };
@@ -154,12 +154,20 @@ static int obey(const struct verb *verb, const struct device_args *args)
 
 static int device(int argc, char **argv)
 {
-	static const struct option options[] = { { NULL, 0, NULL, 0 } };
+	static const struct option options[] = {
+		{ "format", required_argument, NULL, 'f' },
+		{ NULL, 0, NULL, 0 }
+	};
+	const char *format = NULL;
 	const struct verb *verb;
 	struct device_args args;
+	int option;
 
-	if (getopt_long(argc, argv, ":", options, NULL) != -1)
-		return cmd_bad_option(&cmd_device, argc, argv);
+	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		if (option != 'f')
+			return cmd_bad_option(&cmd_device, argc, argv);
+		format = optarg;
+	}
 	verb = argc - optind >= 2 ? find_verb(argv[optind + 1]) : NULL;
 	if (!verb)
 		return cmd_usage_error(&cmd_device,
@@ -167,10 +175,12 @@ static int device(int argc, char **argv)
 	args = (struct device_args){
 		.vm = argv[optind],
 		.device = argv[optind + 2],
+		.format = format,
 		.words = argv + optind + 3,
 		.nr_words = argc - optind - 3,
 	};
-	if (args.nr_words < 0 || args.nr_words > verb->max_words)
+	if (args.nr_words < 0 || args.nr_words > verb->max_words ||
+	    (format && verb->obey != verb_move))
 		return cmd_usage_error(&cmd_device, "%s is needed",
 				       verb->usage);
 	return obey(verb, &args);
@@ -188,8 +198,9 @@ const struct command cmd_device = {
 		"                               hold) try again, and a VM that is paused after a\n"
 		"                               device's death (on_crash = pause) go on\n"
 		"  resize DISK SIZE             make its image larger, and tell the guest\n"
-		"  move DISK NEW [raw]          copy it to a new file while the guest writes, and\n"
+		"  move DISK NEW                copy it to a new file while the guest writes, and\n"
 		"                               go on with that; shows how far it is\n"
+		"       [--format raw|qcow2]    the format of NEW, if not the disk's\n"
 		"  cancel DISK                  leave off moving it\n"
 		"  snapshot DISK NEW            go on with a new qcow2 image, and leave what there is\n"
 		"                               behind it as it is\n",

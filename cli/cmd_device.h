@@ -11,6 +11,7 @@
 struct device_args {
 	const char *vm;
 	const char *device;
+	const char *format;	/* --format; NULL: not said */
 	char **words;		/* what follows */
 	int nr_words;
 };

@@ -161,15 +161,16 @@ int verb_move(struct client_conn *conn, const struct device_args *args,
 {
 	json_t *request;
 
-	if (args->nr_words < 1 ||
-	    (args->nr_words == 2 && strcmp(args->words[1], "raw"))) {
-		snprintf(why, CLIENT_WHY_MAX, args->nr_words ?
-			 "a disk can be moved to a raw file only" :
+	if (args->nr_words != 1) {
+		snprintf(why, CLIENT_WHY_MAX,
 			 "the path of the new file is needed");
 		return EXIT_USAGE;
 	}
 	request = device_request("move", args);
 	json_object_set_new(request, "path", absolute(args->words[0]));
+	if (args->format)
+		json_object_set_new(request, "format",
+				    json_string(args->format));
 	return watch(conn, "move", args, client_ask(conn, request, why), why);
 }
 

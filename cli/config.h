@@ -159,6 +159,8 @@ bool config_has_limits(const struct config_limit limits[CONFIG_NR_LIMITS]);
 
 /* "raw", "qcow2"; of enum life_blk_format. */
 const char *config_format_name(int format);
+/* enum life_blk_format; -1: there is no such. */
+int config_find_format(const char *name);
 
 void config_free(struct config *cfg);
 

@@ -19,7 +19,7 @@ const char *config_format_name(int format)
 	return formats[format];
 }
 
-static int find_format(const char *name)
+int config_find_format(const char *name)
 {
 	for (int i = 0; i <= LIFE_BLK_QCOW2; i++)
 		if (!strcmp(formats[i], name))
@@ -30,7 +30,7 @@ static int find_format(const char *name)
 const char *config_parse_format(const struct config_value_context *in,
 				void *dest)
 {
-	int format = find_format(in->value);
+	int format = config_find_format(in->value);
 
 	if (format < 0)
 		return "expected raw or qcow2";
@@ -45,9 +45,9 @@ static const char *parse_one(const struct config_value_context *in,
 	struct config_value_context path = *in;
 	char *colon = strrchr(text, ':');
 
-	if (!colon || find_format(colon + 1) < 0)
+	if (!colon || config_find_format(colon + 1) < 0)
 		return "expected FILE:FORMAT, FILE:FORMAT, ..., nearest to the image first, FORMAT raw or qcow2";
-	backing->format = find_format(colon + 1);
+	backing->format = config_find_format(colon + 1);
 	*colon = '\0';
 	path.value = text;
 	return config_parse_path(&path, &backing->file);

@@ -109,19 +109,20 @@ static json_t *describe_move(const struct device *dev)
 	uint64_t bytes = throttles_counts(dev).moved_bytes;
 
 	/* The process's word. */
-	if (dev->move.state == MOVE_NONE || bytes > dev->end.size_bytes)
+	if (dev->move.state == MOVE_NONE || bytes > dev->move.disk_bytes)
 		bytes = 0;
 	return json_pack("{s:i, s:b, s:s, s:s, s:I, s:I, s:b, s:s}", "version",
 			 CONTROL_VERSION, "ok", 1, "state",
 			 names[dev->move.state], "to", dev->move.to, "bytes",
 			 (json_int_t)bytes, "of",
-			 (json_int_t)dev->end.size_bytes, "failed",
+			 (json_int_t)dev->move.disk_bytes, "failed",
 			 dev->move.failed, "end", dev->move.end);
 }
 
 static json_t *move(struct device *dev, const json_t *request)
 {
 	const json_t *path = json_object_get(request, "path");
+	const json_t *format = json_object_get(request, "format");
 	const json_t *leave_off = json_object_get(request, "cancel");
 	bool cancel = json_is_true(leave_off);
 	char why[VM_WHY_MAX];
@@ -130,7 +131,10 @@ static json_t *move(struct device *dev, const json_t *request)
 		return control_error("cancel must be true or false");
 	if (path && (cancel || !json_is_string(path)))
 		return control_error("path must be text, and without cancel");
-	if (path && move_begin(dev, json_string_value(path), why))
+	if (format && (!path || !json_is_string(format)))
+		return control_error("format must be text, and of a path");
+	if (path && move_begin(dev, json_string_value(path),
+			       json_string_value(format), why))
 		return control_error("%s", why);
 	if (cancel && move_cancel(dev, why))
 		return control_error("%s", why);

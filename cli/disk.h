@@ -14,6 +14,7 @@
 
 #include "cli/config.h"
 #include "devproc/blk/qcow2.h"
+#include "devproc/blk/qcow2_flat.h"
 
 struct host_end;
 
@@ -76,6 +77,12 @@ struct disk_shape {
 
 int disk_create(const char *path, const struct disk_shape *shape,
 		char why[DISK_WHY_MAX]);
+
+/*
+ * disk_flat.c: make of fd, an image that is moved to, an empty disk; what was in
+ * it is gone.  Return: 0 or -errno.
+ */
+int disk_flat_fill(int fd, const struct qcow2_flat *flat);
 
 /*
  * disk_open.c: open and lock an image as a VM would, for writing or reading.

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/event_log.h"
+#include "cli/throttles.h"
 
 #define SEND_MS		500
 #define SECTOR_BYTES	512u	/* virtio 1.2, 5.2.4: capacity's unit */
@@ -75,17 +76,17 @@ int disk_may_change(const struct device *dev, char *why)
 		return not_now(dev, "while a snapshot is taken", why);
 	if (dev->cfg->read_only)
 		return not_now(dev, "with read_only = yes", why);
-	/* A record begins with its disk, and is of that disk. */
-	if (dev->cfg->record.path)
-		return not_now(dev, "with a record", why);
 	return 0;
 }
 
-int disk_may_change_raw(const struct device *dev, char *why)
+int disk_may_change_unrecorded(const struct device *dev, char *why)
 {
-	if (dev->end.format != LIFE_BLK_RAW)
-		return not_now(dev, "with format = qcow2", why);
-	return disk_may_change(dev, why);
+	int ret = disk_may_change(dev, why);
+
+	/* A record begins with its file, and is of that file. */
+	if (!ret && dev->cfg->record.path)
+		ret = not_now(dev, "with a record", why);
+	return ret;
 }
 
 void disk_renew(struct device *dev)
@@ -95,6 +96,16 @@ void disk_renew(struct device *dev)
 	/* Without one that serves, the next has them anyway. */
 	if (dev->rebirth.state == REBIRTH_NONE && rebirth_exchange(dev, why))
 		log_warn("%s", why);
+}
+
+uint64_t disk_capacity(const struct device *dev)
+{
+	uint64_t bytes = throttles_counts(dev).capacity_bytes;
+
+	/* What a raw one has more, its guest could fill. */
+	if (dev->end.format == LIFE_BLK_RAW && bytes > dev->end.size_bytes)
+		return 0;
+	return bytes % SECTOR_BYTES ? 0 : bytes;
 }
 
 static int grow_file(const struct device *dev, uint64_t bytes, char *why)
@@ -128,7 +139,9 @@ static int look_at_block_device(const struct device *dev, uint64_t bytes,
 int disk_resize(struct device *dev, uint64_t bytes, char why[VM_WHY_MAX])
 {
 	uint64_t old = dev->end.size_bytes;
-	int ret = disk_may_change_raw(dev, why);
+	int ret = dev->end.format == LIFE_BLK_RAW ?
+		disk_may_change_unrecorded(dev, why) :
+		not_now(dev, "with format = qcow2", why);
 
 	if (!ret)
 		ret = dev->end.block_device ?

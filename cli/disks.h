@@ -25,8 +25,14 @@ int disk_resume(struct device *dev, char why[VM_WHY_MAX]);
 
 /* Is this a moment for another file?  0, or -errno with a line in why. */
 int disk_may_change(const struct device *dev, char *why);
-/* The same, of what is done to raw images only. */
-int disk_may_change_raw(const struct device *dev, char *why);
+/* The same, of what cannot be done to a disk with a record. */
+int disk_may_change_unrecorded(const struct device *dev, char *why);
+
+/*
+ * How large the disk is that the guest sees, by its process's word; 0: that
+ * makes no sense.  Of a raw one it is known how much it can be.
+ */
+uint64_t disk_capacity(const struct device *dev);
 
 /* A process that serves gives way to one with the files of now. */
 void disk_renew(struct device *dev);

@@ -13,6 +13,9 @@
  * that the guest was told of is in it, whoever is killed.  The pivot is one
  * step of the supervisor, between a process that ended in good order with
  * both files the same, and the birth of the next one.
+ *
+ * The new file has the disk alone, flat: nothing is behind it, whatever there
+ * was behind the old one.
  */
 #ifndef CLI_MOVE_H
 #define CLI_MOVE_H
@@ -32,6 +35,9 @@ enum move_state {
 struct move {
 	enum move_state state;
 	int fd;			/* of the new file; -1 */
+	int format;		/* of it, enum life_blk_format */
+	uint64_t disk_bytes;
+	uint64_t file_bytes;	/* of the new file; 0: there is none */
 	char to[256];		/* its path */
 	bool failed;		/* how the last one ended */
 	char end[256];		/* in words; "": there was none */
@@ -40,10 +46,12 @@ struct move {
 void move_init(struct device *dev);
 
 /*
- * Make the file `to`, absolute, and begin.
+ * Make the file `to`, absolute, and begin.  format: "raw", "qcow2", NULL: that
+ * of the disk.
  * Return: 0, or -errno with a line in why (VM_WHY_MAX), and no file.
  */
-int move_begin(struct device *dev, const char *to, char *why);
+int move_begin(struct device *dev, const char *to, const char *format,
+	       char *why);
 
 /* Return: 0; -EINVAL with a line in why, there is nothing to cancel. */
 int move_cancel(struct device *dev, char *why);

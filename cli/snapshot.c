@@ -14,7 +14,6 @@
 #include "cli/disks.h"
 #include "cli/event_log.h"
 #include "cli/resources.h"
-#include "cli/throttles.h"
 #include "ipc/no_atime.h"
 
 #define CLUSTER_BITS	16	/* as `bulkhead disk create` */
@@ -79,23 +78,10 @@ static int check_path(const struct device *dev, char *why)
 		      why);
 }
 
-/*
- * How large the disk is that the guest sees, by its process's word.  Of a raw
- * one it is known how much it can be; what it has more its guest could fill.
- */
-static uint64_t disk_bytes(const struct device *dev)
-{
-	uint64_t bytes = throttles_counts(dev).capacity_bytes;
-
-	if (dev->end.format == LIFE_BLK_RAW && bytes > dev->end.size_bytes)
-		return 0;
-	return bytes % 512 ? 0 : bytes;
-}
-
 static int make_image(struct device *dev, const char *to, char *why)
 {
 	const struct disk_shape shape = {
-		.bytes = disk_bytes(dev),
+		.bytes = disk_capacity(dev),
 		.cluster_bits = CLUSTER_BITS,
 		.backing = dev->end.where,
 		.backing_format = config_format_name(dev->end.format),
@@ -140,7 +126,7 @@ static int open_both(struct device *dev, const char *to, char *why)
 
 static int prepare(struct device *dev, const char *to, char *why)
 {
-	int ret = disk_may_change(dev, why);
+	int ret = disk_may_change_unrecorded(dev, why);
 
 	if (!ret && (to[0] != '/' || strlen(to) >= sizeof(dev->snapshot.to)))
 		ret = refuse(dev, EINVAL,

@@ -171,8 +171,8 @@ int device_main(const struct device_ops *ops, int argc, char **argv)
 	if (!ret)
 		ret = life_link_start(ops);
 	ret = ret ? failed("start", ret) : loop_run();
-	if (ret == 0 && ops->finish)
-		ops->finish();
+	if (ret == 0 && ops->finish && ops->finish())
+		ret = 1;
 	/*
 	 * Not exit(): nothing is buffered, and what libraries do at exit may
 	 * take system calls that the policy does not have.

@@ -57,8 +57,11 @@ struct device_ops {
 	void (*stop)(void);
 	/* LIFE_ATTACH, fd is the device's from now on; NULL: refused. */
 	void (*attach)(int fd);
-	/* The loop ended in good order; may block.  NULL: nothing to do. */
-	void (*finish)(void);
+	/*
+	 * The loop ended in good order; may block.  Return: 0; -errno, then it has
+	 * logged why, and the process ends with status 1.  NULL: nothing to do.
+	 */
+	int (*finish)(void);
 	/*
 	 * A message of the supervisor that is for this role only, without fds.
 	 * Return: false, it is not.  NULL: there are none.

@@ -137,7 +137,8 @@ struct life_birth_blk {
 	uint8_t nr_backing;	/* the first of nr_extra: what is behind the image */
 	uint16_t raw_backing;	/* bit n: backing file n is raw, not qcow2 */
 	uint16_t poll_us;	/* to wait awake for the disk; 0: never */
-	uint16_t pad[3];
+	uint8_t move_format;	/* of that file, which is empty: enum life_blk_format */
+	uint8_t pad[5];
 	struct throttle_settings throttle;
 };
 

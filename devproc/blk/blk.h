@@ -86,7 +86,7 @@ struct blk_piece {
 
 struct blk_request {
 	struct blk_request *next;	/* of whoever keeps it waiting */
-	struct vring *vring;
+	struct vring *vring;	/* NULL: our own, no guest waits for it: copy.c */
 	struct blk_faults *faults;	/* NULL: none fired */
 	uint16_t index;		/* of its own, below BLK_MAX_REQUESTS */
 	uint8_t queue;		/* index of vring */

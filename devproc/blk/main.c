@@ -210,7 +210,7 @@ static int blk_open(const struct life_birth *birth)
 	if (blk->nr_queues == 0 || blk->nr_queues > VHOST_MAX_QUEUES ||
 	    blk->nr_extra > LIFE_BLK_MAX_EXTRA || blk->cache >= LIFE_NR_CACHES ||
 	    blk->move > blk->nr_extra ||
-	    (blk->move && blk->format != LIFE_BLK_RAW))
+	    blk->move_format > LIFE_BLK_QCOW2)
 		return -EINVAL;
 	nr_queues = blk->nr_queues;
 	write_cache = blk->cache != LIFE_CACHE_WRITETHROUGH &&
@@ -226,8 +226,9 @@ static int blk_open(const struct life_birth *birth)
 	/* What the page cache does needs the processor itself. */
 	engine_init(blk->direct ? blk->poll_us : 0);
 	hold_init(blk);
-	mirror_init(blk, &image);
 	steps_init(&image);
+	if (!ret)
+		ret = mirror_open(blk, &image);
 	if (!ret)
 		ret = file_io_open(blk->direct, blk->record, blk->nr_extra);
 	if (!ret && blk->record)
@@ -271,10 +272,15 @@ static int blk_start(const struct life_birth *birth)
 	return ret ? ret : vhost_start(&blk_vhost_ops);
 }
 
-static void blk_finish(void)
+static int blk_finish(void)
 {
+	int ret = mirror_finish();
+
+	if (ret)
+		log_perr(-ret, "the file that the disk is moved to");
 	if (image.format->close)
 		image.format->close();
+	return ret;
 }
 
 /* What the supervisor says while we run. */

@@ -6,20 +6,14 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "devproc/blk/copy.h"
 #include "devproc/blk/file_io.h"
 #include "devproc/blk/steps.h"
+#include "devproc/blk/target.h"
 #include "devproc/device.h"
-#include "devproc/vhost_device.h"
-
-#define PIECE_BYTES	(512u << 10)
 
 bool mirror_on;
 bool mirror_look;	/* a range has become free */
-
-struct range {
-	uint64_t offset;
-	uint64_t bytes;		/* 0: nowhere */
-};
 
 /* What a request does, as it was before it was begun. */
 static struct slot {
@@ -35,21 +29,12 @@ static struct slot {
 
 static struct {
 	const struct blk_image *image;
-	uint8_t file;			/* the other one's number */
+	bool whole;			/* was told that both are the same */
 	uint16_t active[BLK_MAX_REQUESTS];	/* requests under way, by index */
 	unsigned int nr_active;
 	struct blk_request *first;	/* waiting; oldest first */
 	struct blk_request **last;
 } mirror = { .last = &mirror.first };
-
-/* The copy: one piece at a time. */
-static struct {
-	struct file_io io;
-	struct range piece;	/* taken: nobody else may write to it */
-	bool under_way;
-	bool over;
-	uint8_t buf[PIECE_BYTES] __attribute__((aligned(4096)));
-} copy;
 
 /* --- the end ---------------------------------------------------------------- */
 
@@ -57,12 +42,18 @@ static void tell(int err)
 {
 	const struct life_blk_moved moved = { .err = (uint32_t)err };
 
-	copy.over = true;
 	device_tell(LIFE_BLK_MOVED, &moved);
 }
 
-/* The image is whole, and goes on alone. */
-static void give_up(int err)
+void mirror_is_whole(void)
+{
+	if (!mirror_on)
+		return;
+	mirror.whole = true;
+	tell(0);
+}
+
+void mirror_give_up(int err)
 {
 	if (!mirror_on)
 		return;
@@ -73,16 +64,10 @@ static void give_up(int err)
 
 /* --- ranges ------------------------------------------------------------------- */
 
-static bool overlap(const struct range *a, const struct range *b)
-{
-	return a->bytes && b->bytes && a->offset < b->offset + b->bytes &&
-	       b->offset < a->offset + a->bytes;
-}
-
-static bool meets_active(const struct range *range)
+bool mirror_meets(const struct range *range)
 {
 	for (unsigned int i = 0; i < mirror.nr_active; i++)
-		if (overlap(range, &slots[mirror.active[i]].range))
+		if (ranges_meet(range, &slots[mirror.active[i]].range))
 			return true;
 	return false;
 }
@@ -92,15 +77,15 @@ static bool meets_older(const struct slot *slot)
 {
 	for (const struct blk_request *req = mirror.first;
 	     req && req != slot->req; req = req->next)
-		if (overlap(&slot->range, &slots[req->index].range))
+		if (ranges_meet(&slot->range, &slots[req->index].range))
 			return true;
 	return false;
 }
 
 static bool may_go(const struct slot *slot)
 {
-	return !overlap(&slot->range, &copy.piece) &&
-	       !meets_active(&slot->range) && !meets_older(slot);
+	return !ranges_meet(&slot->range, copy_piece()) &&
+	       !mirror_meets(&slot->range) && !meets_older(slot);
 }
 
 static void set_active(struct slot *slot)
@@ -201,9 +186,11 @@ static void on_repeated(struct file_io *io, int result)
 	if (result == -EOPNOTSUPP && try_other_way(slot))
 		return;
 	if (result < 0)
-		give_up(-result);
+		mirror_give_up(-result);
 	else if (is_short(slot, result))
-		give_up(ENOSPC);
+		mirror_give_up(ENOSPC);
+	else if (slot->op != BLK_OP_FLUSH && slot->op != BLK_OP_ZERO_UNMAP)
+		target_used(slot->range.offset, slot->range.bytes);
 	/* A write that has to end stable does so in both. */
 	if (mirror_on && slot->op != BLK_OP_FLUSH &&
 	    mirror.image->write_through) {
@@ -223,8 +210,8 @@ bool mirror_repeat(struct blk_request *req)
 	    (slot->op == BLK_OP_FLUSH && mirror.image->ignore_flush))
 		return false;
 	slot->io.done = on_repeated;
-	slot->io.file = mirror.file;
-	slot->io.offset = slot->range.offset;
+	slot->io.file = target_file();
+	slot->io.offset = target_place(slot->range.offset);
 	if (slot->op == BLK_OP_WRITE) {
 		slot->io.op = FILE_WRITE;
 		slot->io.iov = slot->spans;
@@ -234,88 +221,6 @@ bool mirror_repeat(struct blk_request *req)
 	}
 	file_io_start(&slot->io);
 	return true;
-}
-
-/* --- the copy ------------------------------------------------------------------ */
-
-static void take_piece(uint64_t offset)
-{
-	uint64_t left = mirror.image->bytes - offset;
-
-	copy.piece.offset = offset;
-	copy.piece.bytes = left < PIECE_BYTES ? left : PIECE_BYTES;
-	copy.under_way = false;
-	mirror_look = true;
-	__atomic_store_n(&device_stats->disk.moved_bytes, offset,
-			 __ATOMIC_RELAXED);
-}
-
-static void on_synced(struct file_io *io, int result)
-{
-	(void)io;
-	if (result < 0)
-		give_up(-result);
-	else
-		tell(0);
-}
-
-static void start_io(enum file_op op, uint8_t file,
-		     void (*done)(struct file_io *io, int result))
-{
-	copy.under_way = true;
-	copy.io = (struct file_io){
-		.done = done,
-		.offset = copy.piece.offset,
-		.bytes = copy.piece.bytes,
-		.buf = copy.buf,
-		.file = file,
-		.op = (uint8_t)op,
-	};
-	file_io_start(&copy.io);
-}
-
-static void on_written(struct file_io *io, int result)
-{
-	(void)io;
-	if (result < 0)
-		give_up(-result);
-	else if ((uint64_t)result < copy.piece.bytes)
-		give_up(ENOSPC);
-	else
-		take_piece(copy.piece.offset + copy.piece.bytes);
-}
-
-static bool is_zero(const uint8_t *buf, size_t len)
-{
-	return buf[0] == 0 && !memcmp(buf, buf + 1, len - 1);
-}
-
-static void on_read(struct file_io *io, int result)
-{
-	(void)io;
-	if (result <= 0) {
-		give_up(result ? -result : EIO);
-		return;
-	}
-	if ((uint64_t)result < copy.piece.bytes)
-		copy.piece.bytes = (uint64_t)result;
-	/* The other file is new: what was never written to it is zeroes. */
-	if (is_zero(copy.buf, copy.piece.bytes))
-		take_piece(copy.piece.offset + copy.piece.bytes);
-	else
-		start_io(FILE_WRITE, mirror.file, on_written);
-}
-
-/* The piece is ours once those are done that were under way in it. */
-static void copy_next(void)
-{
-	if (copy.under_way || copy.over || vhost_is_ending() ||
-	    meets_active(&copy.piece))
-		return;
-	if (copy.piece.bytes == 0)
-		start_io(FILE_SYNC, mirror.file, on_synced);
-	else
-		start_io(FILE_READ, FILE_IMAGE, on_read);
 }
 
 /* --- the round ------------------------------------------------------------------ */
@@ -332,9 +237,12 @@ static struct blk_request *unlink_waiting(struct blk_request **link)
 
 struct blk_request *mirror_next(void)
 {
-	if (mirror_on)
+	bool look = mirror_look;
+
+	mirror_look = false;
+	if (mirror_on && !mirror.whole)
 		copy_next();
-	if (!mirror_look)
+	if (!look)
 		return NULL;
 	for (struct blk_request **link = &mirror.first; *link;
 	     link = &(*link)->next) {
@@ -345,24 +253,32 @@ struct blk_request *mirror_next(void)
 			continue;
 		if (mirror_on)
 			set_active(slot);
+		/* There may be more of them. */
+		mirror_look = true;
 		return unlink_waiting(link);
 	}
-	mirror_look = false;
 	return NULL;
 }
 
-void mirror_init(const struct life_birth_blk *birth,
-		 const struct blk_image *image)
+/* --- life ----------------------------------------------------------------------- */
+
+int mirror_open(const struct life_birth_blk *birth,
+		const struct blk_image *image)
 {
 	mirror.image = image;
-	if (!birth->move)
-		return;
-	mirror.file = (uint8_t)(FILE_EXTRA + birth->move - 1);
-	mirror_on = true;
+	mirror_on = birth->move != 0;
+	return mirror_on ? target_open(birth) : 0;
 }
 
 void mirror_start(void)
 {
 	if (mirror_on)
-		take_piece(0);
+		copy_start(mirror.image);
+}
+
+int mirror_finish(void)
+{
+	if (!mirror.whole)
+		return 0;
+	return mirror_on ? target_finish() : -EIO;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The disk is being moved: everything is copied to another file, and whatever
- * the guest writes meanwhile goes to both.  bulkhead-blk, around D4; called by
- * steps.c only.  What the supervisor does about it: cli/move.h.
+ * The disk is being moved: everything is copied to another file (copy.h), and
+ * whatever the guest writes meanwhile goes to both.  bulkhead-blk, around D4;
+ * called by steps.c and the copy only.  What the supervisor does about it:
+ * cli/move.h; what kind of file the other one is: target.h.
  *
  * The copy goes through the disk once, piece by piece.  The guest's writes
  * wait while their piece is on its way, and a piece waits for writes that are,
@@ -15,15 +16,22 @@
 
 #include "devproc/blk/blk.h"
 
+struct range;
+
 extern bool mirror_on;
 /* mirror_next() may have some: call it before the loop sleeps. */
 extern bool mirror_look;
 
-/* birth->move; the image must stay.  Before confinement. */
-void mirror_init(const struct life_birth_blk *birth,
-		 const struct blk_image *image);
+/* birth->move; the image must stay.  Before confinement.  0 or -errno. */
+int mirror_open(const struct life_birth_blk *birth,
+		const struct blk_image *image);
 /* Begin to copy; the loop is about to run. */
 void mirror_start(void);
+/*
+ * The process ends in good order.  0; -errno: it had said that both files are
+ * the same, and the other one is not, so it must not take over.
+ */
+int mirror_finish(void);
 
 bool mirror_admit(struct blk_request *req);
 
@@ -58,5 +66,14 @@ static inline void mirror_end(const struct blk_request *req)
 	if (__builtin_expect(mirror_on, 0))
 		mirror_let_go(req);
 }
+
+/* --- for the copy --------------------------------------------------------------- */
+
+/* Is a write of the guest under way there? */
+bool mirror_meets(const struct range *range);
+/* All is copied, and stable. */
+void mirror_is_whole(void);
+/* The other file failed; the image is whole, and goes on alone. */
+void mirror_give_up(int err);
 
 #endif

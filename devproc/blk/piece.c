@@ -258,6 +258,8 @@ static bool try_start(struct blk_request *req)
 		start_bounced(req);
 	else
 		start_data(req);
+	if (!req->vring)
+		return true;
 	if (walk_is_on())
 		walk_queued(req->vring, req->chain.head);
 	PROBE2(issue, req->queue, req->chain.head);

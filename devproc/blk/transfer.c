@@ -34,18 +34,23 @@ static bool moves_data(const struct blk_request *req)
 
 /* --- results ------------------------------------------------------------------ */
 
-/* The first bytes of what is left are done: count them, and go past them. */
-static void move_on(struct blk_request *req, uint64_t bytes)
+static void count(const struct blk_request *req, uint64_t bytes)
 {
 	struct stats_queue *stats = &device_stats->queue[req->queue];
 
-	if (req->op == BLK_OP_READ) {
-		if (req->faults)
-			faults_change_data(req, bytes);
+	if (req->op == BLK_OP_READ)
 		stats_add(&stats->bytes_read, bytes);
-	} else if (req->op == BLK_OP_WRITE || req->op == BLK_OP_ZERO_WRITE) {
+	else if (req->op == BLK_OP_WRITE || req->op == BLK_OP_ZERO_WRITE)
 		stats_add(&stats->bytes_written, bytes);
-	}
+}
+
+/* The first bytes of what is left are done: count them, and go past them. */
+static void move_on(struct blk_request *req, uint64_t bytes)
+{
+	if (req->op == BLK_OP_READ && req->faults)
+		faults_change_data(req, bytes);
+	if (req->vring)
+		count(req, bytes);
 	request_advance(req, bytes);
 }
 

@@ -133,8 +133,8 @@ for size in 2M 3M 3145729 1X ""; do
 	report "a size that will not do: '$size'"
 done
 dd if=/dev/urandom of="$scratch/disk.img" bs=1M seek=1 count=2 conv=notrunc status=none
-(cd "$scratch" && disk move vda new.img raw) && disk_says "$vm/vda: moved to $scratch/new.img" &&
-	says "vda: moved from .*disk.img to $scratch/new.img; write that to the configuration" &&
+(cd "$scratch" && disk move vda new.img --format raw) && disk_says "$vm/vda: moved to $scratch/new.img" &&
+	says "vda: moved from .*disk.img to $scratch/new.img; write to the configuration: path = $scratch/new.img, format = raw\$" &&
 	cmp "$scratch/disk.img" "$scratch/new.img"
 report "a disk is moved to a new file"
 runs vda && "$bulkhead" ps "$vm" | grep -Eq "/vda .* $scratch/new.img\$" &&
@@ -147,8 +147,8 @@ report "a file that exists is left alone"
 disk move vda "$scratch/none/new.img"
 [ $? -eq 1 ] && disk_says "No such file or directory"
 report "a folder that is not there"
-disk move vda "$scratch/x" qcow2
-[ $? -eq 2 ] && disk_says "to a raw file only"
+disk move vda "$scratch/x" --format vmdk
+[ $? -eq 1 ] && disk_says "vda: the formats are raw and qcow2" && [ ! -e "$scratch/x" ]
 report "a format that is not there"
 disk cancel vda
 [ $? -eq 1 ] && disk_says "vda is not being moved"

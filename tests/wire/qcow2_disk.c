@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 char q_dir[64], q_out[4096], q_why[LIFE_TEXT_MAX];
-const char *q_record;
+const char *q_record, *q_target;
 struct child q_child;
 struct front q_front;
 struct front_queue *q_queue = &q_front.queue[0];
@@ -84,53 +84,55 @@ bool q_skip(const char *name)
 	return true;
 }
 
-static int open_file(const char *name, bool read_only)
+bool q_is_raw(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return dot && !strcmp(dot, ".raw");
+}
+
+static int open_file(const char *name, int flags)
 {
 	char path[256];
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", q_dir, name);
-	fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_DIRECT |
-		  O_CLOEXEC);
-	ck_assert_msg(fd >= 0, "%s cannot be opened with O_DIRECT", path);
-	return fd;
-}
-
-static int open_record(void)
-{
-	char path[256];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", q_dir, q_record);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	ck_assert_int_ge(fd, 0);
+	fd = open(path, flags | O_CLOEXEC);
+	ck_assert_msg(fd >= 0, "%s cannot be opened%s", path,
+		      flags & O_DIRECT ? " with O_DIRECT" : "");
 	return fd;
 }
 
 bool q_try(const char *const *names, unsigned int nr, bool read_only)
 {
 	int extra[LIFE_BLK_MAX_EXTRA];
+	unsigned int target = q_target ? nr : 0;
 	struct life_birth_blk blk = {
 		.nr_queues = 1, .direct = 1, .discard = 1,
-		.read_only = read_only, .format = LIFE_BLK_QCOW2,
-		.nr_backing = (uint8_t)(nr - 1), .nr_extra = (uint8_t)(nr - 1),
+		.read_only = read_only,
+		.format = q_is_raw(names[0]) ? LIFE_BLK_RAW : LIFE_BLK_QCOW2,
+		.nr_backing = (uint8_t)(nr - 1), .nr_extra = (uint8_t)(nr - 1 + !!target),
+		.move = (uint8_t)target,
+		.move_format = !q_target || q_is_raw(q_target) ?
+			       LIFE_BLK_RAW : LIFE_BLK_QCOW2,
 		.record = q_record != NULL,
 	};
 	struct child_spec spec = {
 		.role = "blk", .life_role = LIFE_ROLE_BLK, .blk = &blk,
 		.link_type = SOCK_STREAM,
-		.res2_fd = q_record ? open_record() : -1,
-		.res_fd = open_file(names[0], read_only),
-		.extra_fds = extra, .nr_extra = nr - 1,
+		.res2_fd = q_record ? open_file(q_record, O_WRONLY) : -1,
+		.res_fd = open_file(names[0], O_DIRECT |
+				    (read_only ? O_RDONLY : O_RDWR)),
+		.extra_fds = extra, .nr_extra = nr - 1 + !!target,
 	};
 
 	for (unsigned int i = 1; i < nr; i++) {
-		const char *dot = strrchr(names[i], '.');
-
-		extra[i - 1] = open_file(names[i], true);
-		if (dot && !strcmp(dot, ".raw"))
+		extra[i - 1] = open_file(names[i], O_DIRECT | O_RDONLY);
+		if (q_is_raw(names[i]))
 			blk.raw_backing |= (uint16_t)(1u << (i - 1));
 	}
+	if (target)
+		extra[target - 1] = open_file(q_target, O_RDWR);
 	if (!child_try(&q_child, &spec, q_why))
 		return false;
 	front_start(&q_front, q_child.link, NULL);

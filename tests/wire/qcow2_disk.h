@@ -13,6 +13,11 @@
 extern char q_dir[64], q_out[4096], q_why[LIFE_TEXT_MAX];
 /* Its record, with a header; a name in the folder, NULL: none. */
 extern const char *q_record;
+/*
+ * What it is being moved to: a name in the folder, of a file that is there; NULL:
+ * it is not.
+ */
+extern const char *q_target;
 extern struct child q_child;
 extern struct front q_front;
 extern struct front_queue *q_queue;
@@ -24,13 +29,16 @@ void q_tear_down(void);
 /* Without qemu-img nothing can be tested: one SKIP line.  Return: is it so? */
 bool q_skip(const char *name);
 
+bool q_is_raw(const char *name);
+
 /* Run a shell command in the folder; it must end with status 0. */
 void q_shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int q_shell_status(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));
 
 /*
- * Names in the folder, the image first; a name that ends in ".raw" is raw.
+ * Names in the folder, the image first; a name that ends in ".raw" is raw, others
+ * are qcow2.
  * Return: false, it was refused, and q_why says so.
  */
 bool q_try(const char *const *names, unsigned int nr, bool read_only);

@@ -17,18 +17,21 @@
 
 #include "tests/wire/child.h"
 #include "tests/wire/front_blk.h"
+#include "tests/wire/storm.h"
 
 #define DISK_BYTES	(24u << 20)
-#define DEPTH		16
-#define MAX_LEN		(32u << 10)
 #define MOVED_MS	20000
 
 static struct child child;
 static struct front front;
 static struct front_queue *queue = &front.queue[0];
-static struct front_blk blk[DEPTH];
+static struct front_blk blk[STORM_DEPTH];
 static int old_fd, new_fd;
 static unsigned int seed = 1;
+static struct storm storm = {
+	.front = &front, .queue = &front.queue[0], .blk = blk,
+	.disk_bytes = DISK_BYTES, .seed = 1,
+};
 
 static int make_file(void)
 {
@@ -81,78 +84,8 @@ static void start(bool write_through)
 
 	give_birth(true, write_through);
 	front_start(&front, child.link, &options);
-	for (unsigned int i = 0; i < DEPTH; i++)
-		front_blk_init(&front, &blk[i], MAX_LEN, 0);
-}
-
-static void submit_some(struct front_blk *b)
-{
-	uint64_t sector = (uint64_t)rand_r(&seed) % (DISK_BYTES / 512 -
-						     MAX_LEN / 512);
-	uint32_t len = 512u * (1 + (uint32_t)rand_r(&seed) % 64);
-	uint32_t type = VIRTIO_BLK_T_OUT;
-	int what = rand_r(&seed) % 16;
-	struct virtio_blk_discard_write_zeroes *range =
-		front_blk_data(&front, b);
-
-	/* Half of all in the first MiB, so that they meet each other. */
-	if (rand_r(&seed) % 2)
-		sector %= 2048;
-	memset(range, rand_r(&seed), MAX_LEN);
-	if (what == 0) {
-		type = VIRTIO_BLK_T_FLUSH;
-		len = 0;
-	} else if (what <= 2) {
-		*range = (struct virtio_blk_discard_write_zeroes){
-			.sector = sector, .num_sectors = len / 512,
-		};
-		type = what == 1 ? VIRTIO_BLK_T_DISCARD :
-				   VIRTIO_BLK_T_WRITE_ZEROES;
-		len = sizeof(*range);
-		sector = 0;
-	} else if (what == 3) {
-		type = VIRTIO_BLK_T_IN;
-	}
-	ck_assert_int_eq(front_blk_submit(queue, b, type, sector, len), 0);
-}
-
-static void take_all(bool again)
-{
-	void *cookie;
-
-	while (front_take(queue, &cookie, NULL)) {
-		ck_assert_uint_eq(front_blk_status(&front, cookie),
-				  VIRTIO_BLK_S_OK);
-		if (again)
-			submit_some(cookie);
-	}
-	front_kick(queue);
-}
-
-/* The guest writes until both are the same.  Return: errno of the move. */
-static uint32_t storm_until_moved(void)
-{
-	struct life_msg msg;
-	int got = -EAGAIN;
-
-	for (unsigned int i = 0; i < DEPTH; i++)
-		submit_some(&blk[i]);
-	front_kick(queue);
-	while (got == -EAGAIN) {
-		take_all(true);
-		got = life_recv(child.life, LIFE_SIDE_SUPERVISOR, &msg, 0);
-	}
-	ck_assert_int_eq(got, 1);
-	ck_assert_uint_eq(msg.type, LIFE_BLK_MOVED);
-	return msg.u.blk_moved.err;
-}
-
-static void storm_on(unsigned int rounds)
-{
-	for (unsigned int i = 0; i < rounds; i++) {
-		take_all(true);
-		usleep(1000);
-	}
+	for (unsigned int i = 0; i < STORM_DEPTH; i++)
+		front_blk_init(&front, &blk[i], STORM_ROOM, 0);
 }
 
 static void expect_same(void)
@@ -196,11 +129,12 @@ END_TEST
 START_TEST(both_are_the_same_whatever_the_guest_does)
 {
 	start(_i == 1);
-	ck_assert_uint_eq(storm_until_moved(), 0);
-	storm_on(200);
+	storm_begin(&storm);
+	ck_assert_uint_eq(storm_until_moved(&storm, &child), 0);
+	storm_on(&storm, 200);
 	/* The pivot: it finishes what it has in hand. */
 	child_stop(&child);
-	take_all(false);
+	storm_take(&storm, false);
 	expect_same();
 	ck_assert_uint_eq(child.stats->queue[0].errors, 0);
 }
@@ -218,11 +152,33 @@ START_TEST(a_target_that_fails_is_given_up)
 	close(new_fd);
 	new_fd = fd;
 	start(false);
-	ck_assert_uint_eq(storm_until_moved(), EBADF);
-	storm_on(50);
+	storm_begin(&storm);
+	ck_assert_uint_eq(storm_until_moved(&storm, &child), EBADF);
+	storm_on(&storm, 50);
 	child_stop(&child);
-	take_all(false);
+	storm_take(&storm, false);
 	ck_assert_uint_eq(child.stats->queue[0].errors, 0);
+}
+END_TEST
+
+/* It was said that both are the same, and a write comes that one cannot take. */
+START_TEST(a_target_that_fails_at_the_last_moment_does_not_take_over)
+{
+	struct life_msg msg;
+
+	close(new_fd);
+	new_fd = memfd_create("target", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ck_assert_int_ge(new_fd, 0);
+	ck_assert_int_eq(ftruncate(new_fd, DISK_BYTES), 0);
+	start(false);
+	ck_assert_uint_eq(wait_until_moved(), 0);
+	ck_assert_int_eq(fcntl(new_fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	ck_assert_uint_eq(front_blk_do(queue, &blk[0], VIRTIO_BLK_T_OUT, 0,
+				       512), VIRTIO_BLK_S_OK);
+	child_expect(&child, LIFE_BLK_MOVED, &msg);
+	ck_assert_uint_eq(msg.u.blk_moved.err, EPERM);
+	child_send(&child, LIFE_STOP, -1);
+	ck_assert_int_eq(child_wait(&child), 1);
 }
 END_TEST
 
@@ -269,11 +225,8 @@ END_TEST
 START_TEST(it_starts_over_after_a_kill)
 {
 	start(false);
-	for (unsigned int i = 0; i < DEPTH; i++)
-		submit_some(&blk[i]);
-	front_kick(queue);
-	for (int i = 0; i < 5; i++)
-		storm_on(2);
+	storm_begin(&storm);
+	storm_on(&storm, 10);
 	kill(child.pid, SIGKILL);
 	child_wait_signal(&child, SIGKILL);
 	ck_assert_int_eq(ftruncate(new_fd, 0), 0);
@@ -281,10 +234,10 @@ START_TEST(it_starts_over_after_a_kill)
 	give_birth(true, false);
 	front_reconnect(&front, child.link);
 	while (child.stats->disk.moved_bytes < DISK_BYTES)
-		storm_on(1);
+		storm_on(&storm, 1);
 	ck_assert_uint_eq(wait_until_moved(), 0);
 	child_stop(&child);
-	take_all(false);
+	storm_take(&storm, false);
 	expect_same();
 }
 END_TEST
@@ -314,6 +267,8 @@ int main(void)
 	tcase_add_loop_test(tc, both_are_the_same_whatever_the_guest_does, 0,
 			    2);
 	tcase_add_test(tc, a_target_that_fails_is_given_up);
+	tcase_add_test(tc,
+		       a_target_that_fails_at_the_last_moment_does_not_take_over);
 	tcase_add_test(tc, an_image_that_cannot_be_read_is_not_moved);
 	tcase_add_loop_test(tc, a_kill_leaves_the_old_file_whole, 0, 3);
 	tcase_add_test(tc, it_starts_over_after_a_kill);
