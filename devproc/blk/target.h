@@ -37,12 +37,11 @@ void target_used(uint64_t offset, uint64_t bytes);
 enum target_table { TARGET_COUNTS, TARGET_LINKS };
 
 /*
- * The copy has come to `offset` of the disk, or to its end.  Return: false,
- * there is nothing to write; true: *offset and *bytes of both tables are
- * target_table_io()'s.
+ * The copy has come to `offset` of the disk.  Return: are there tables of what
+ * is before it to be written now?  First the counts, then a sync, the links.
  */
 bool target_has_tables(uint64_t offset);
-/* Fill offset, bytes and buf of a write: first the counts, a sync, the links. */
+/* Offset, bytes and buf of a write of one of them. */
 void target_table_io(enum target_table table, struct file_io *io);
 
 /*
