@@ -267,7 +267,7 @@ bench:
 san:
 	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 O=$(O)-san SAN=1 sanitized
-	$(Q)tests/run -j 2 $(O)-san unit wire fuzz
+	$(Q)TEST_LIMIT=400 tests/run -j 2 $(O)-san unit wire fuzz
 
 # Fuzz targets under libFuzzer, one after another, FUZZ_SECONDS each.
 fuzz:

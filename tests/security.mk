@@ -11,7 +11,7 @@ rights: $(O)/policyc
 check-security:
 	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 tests
-	$(Q)HOSTILE_SECONDS=30 HOSTILE_CONNECTIONS=40 tests/run -j 2 $(O) policy jail guest \
+	$(Q)TEST_LIMIT=400 HOSTILE_SECONDS=30 HOSTILE_CONNECTIONS=40 tests/run -j 2 $(O) policy jail guest \
 		$(addprefix cli/test_,args bad_input control wrong_use figures limits specification) \
 		lab/test_limits
 	$(Q)$(MAKE) --no-print-directory san tsan
@@ -24,7 +24,7 @@ THREADED := unit/test_bus unit/test_chores unit/test_pci unit/test_msix unit/tes
 tsan:
 	$(Q)tests/install build lab check
 	$(Q)$(MAKE) --no-print-directory -j2 O=$(O)-tsan SAN=thread $(THREADED:%=$(O)-tsan/tests/%)
-	$(Q)setarch -R tests/run -j 2 $(O)-tsan unit wire
+	$(Q)TEST_LIMIT=400 setarch -R tests/run -j 2 $(O)-tsan unit wire
 
 # Static analysis; what is no finding is explained in tests/tidy.allowed.
 tidy: all
