@@ -13,6 +13,7 @@
 #include "cli/disk.h"
 #include "cli/disks.h"
 #include "cli/event_log.h"
+#include "ipc/no_atime.h"
 
 #define SECTOR_BYTES		512u	/* virtio 1.2, 5.2.4: capacity's unit */
 #define STRICTEST_ALIGN		4096u	/* of O_DIRECT, where nobody says */
@@ -265,6 +266,7 @@ static void pivot(struct device *dev)
 	note_end(dev, false, "moved to %s", dev->move.to);
 	take_new_file(&dev->end, &dev->move);
 	set_direct(dev);
+	no_atime(dev->end.fd);
 }
 
 /* The next process copies anew: to a file that is empty again. */
