@@ -7,10 +7,7 @@
 
 work=${work:?} image=${image:?} socket=${socket:?} run_ms=${run_ms:?}
 
-# All sides alike: back-end (and fio) on processor 0, driver on 1, ahead of
-# others where that is allowed.
-ahead=(nice -n -10)
-"${ahead[@]}" true 2>/dev/null || ahead=(nice -n 0)
+# All sides alike: back-end (and fio) on processor 0, driver on 1.
 on_0=("${ahead[@]}" taskset -c 0)
 
 # start_bulkhead CACHE [PROGRAM]

@@ -216,6 +216,41 @@ static uint64_t nr_calls(void)
 	return sum;
 }
 
+static int autogroup_nice(void)
+{
+	FILE *file = fopen("/proc/self/autogroup", "re");
+	int nice = 0;
+
+	if (!file)
+		return 0;
+	if (fscanf(file, "/autogroup-%*d nice %d", &nice) != 1)
+		nice = 0;
+	fclose(file);
+	return nice;
+}
+
+/*
+ * sched(7), "The autogroup feature": each session has its share of a processor,
+ * and Bulkhead's processes have sessions of their own.  All sides alike: with
+ * the nice value of ours.
+ */
+static void share_alike(const pid_t *threads, unsigned int nr)
+{
+	int nice = autogroup_nice();
+	char path[64];
+	FILE *file;
+
+	for (unsigned int i = 0; nice && i < nr; i++) {
+		snprintf(path, sizeof(path), "/proc/%d/autogroup",
+			 (int)threads[i]);
+		file = fopen(path, "we");
+		if (!file)
+			continue;
+		fprintf(file, "%d", nice);
+		fclose(file);
+	}
+}
+
 static void find_threads(void)
 {
 	pid_t threads[MAX_THREADS];
@@ -231,6 +266,7 @@ static void find_threads(void)
 		nr += tree_threads(vm.backend, threads + nr,
 				   MAX_THREADS - nr);
 	count_calls(threads, nr);
+	share_alike(threads, nr);
 }
 
 /* proc(5): schedstat */
