@@ -254,7 +254,9 @@ void guest_main(const char *cmdline)
 	find_caps();
 	set_vector(VECTOR);
 	capacity = mmio_read64(disk_config);
-	has_events = (driver_start_with(MAX_SIZE, F_INDIRECT_DESC |
+	/* Who does not take FLUSH gets each write on stable storage. */
+	has_events = (driver_start_with(MAX_SIZE, F_BLK_FLUSH |
+					F_BLK_CONFIG_WCE | F_INDIRECT_DESC |
 					F_EVENT_IDX) & F_EVENT_IDX) != 0;
 	user_enter();
 	put("ready\n");

@@ -24,7 +24,9 @@
 #define QUEUE_DRIVER	40
 #define QUEUE_DEVICE	48
 
-/* virtio 1.2, 6 */
+/* virtio 1.2, 5.2.3 and 6 */
+#define F_BLK_FLUSH	(1ull << 9)
+#define F_BLK_CONFIG_WCE	(1ull << 11)
 #define F_INDIRECT_DESC	(1ull << 28)
 #define F_EVENT_IDX	(1ull << 29)
 #define F_VERSION_1	(1ull << 32)

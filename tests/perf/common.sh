@@ -42,16 +42,14 @@ skip() { echo "SKIPPED: $1: $2"; }
 # yet taken that long
 round_has_time() { [ "$1" -eq 0 ] || [ "$SECONDS" -lt "$2" ]; }
 
-# wait_for SECONDS COMMAND...: until it succeeds, which is tried every
-# $look_every seconds
-look_every=0.05
+# wait_for SECONDS COMMAND...: until it succeeds
 wait_for() {
 	local end=$((SECONDS + $1))
 
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep "$look_every"
+		sleep 0.05
 	done
 }
 
