@@ -291,20 +291,33 @@ static uint32_t rearm_all(void)
 	return found;
 }
 
-/* Submit, complete, take.  Return: whether there may be more to do. */
-static bool pass(void)
+/*
+ * What was started goes to the kernel.  Less than a portion waits while there is
+ * news and the disk has plenty to do: the next answers bring more of it, and the
+ * host's own disk has one doorbell for all.
+ */
+static void submit(bool news)
 {
-	bool completed, lingers;
-	uint32_t todo;
-
-	walk_look();
-	steps_due();
+	if (news && file_io_can_wait())
+		return;
 	file_io_submit();
 	if (walk_is_on())
 		walk_issued();
 	/* Submitting may have taken long. */
 	stats_batch_end();
 	faults_submitted();
+}
+
+/* Submit, complete, take.  Return: whether there may be more to do. */
+static bool pass(void)
+{
+	static bool news;	/* in the pass before */
+	bool completed, lingers;
+	uint32_t todo;
+
+	walk_look();
+	steps_due();
+	submit(news);
 	completed = file_io_reap();
 	lingers = may_linger();
 	publish_all();
@@ -321,6 +334,7 @@ static bool pass(void)
 		if (!todo)
 			todo = rearm_all();
 	}
+	news = todo || completed;
 	for (; todo; todo &= todo - 1)
 		take_all((unsigned int)__builtin_ctz(todo));
 	return file_io_pending() || steps_have_more() || pushed ||

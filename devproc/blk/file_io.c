@@ -30,12 +30,14 @@
 /*
  * A disk that waits for the end of our batch, and a process that waits for the
  * end of the disk's, take turns, and both stand still half of the time.  So a
- * batch goes to the disk in portions, and at once to one with little to do.
+ * batch goes to the disk in portions, and at once to one with little to do; one
+ * with plenty can wait for a whole portion.
  * What the page cache has is done in the system call itself.
  */
 #define PORTION_DIRECT	8
 #define PORTION_CACHED	32
-#define LITTLE		4	/* operations */
+#define LITTLE		4	/* operations that the disk has */
+#define PLENTY		16
 
 static struct io_uring ring;
 static unsigned int portion = PORTION_CACHED;
@@ -150,6 +152,14 @@ void file_io_push(void)
 		most = 1;
 	if (ready >= most)
 		io_uring_submit(&ring);
+}
+
+bool file_io_can_wait(void)
+{
+	unsigned int ready = io_uring_sq_ready(&ring);
+
+	return portion == PORTION_DIRECT && ready > 0 && ready < portion &&
+	       outstanding - ready >= PLENTY;
 }
 
 unsigned int file_io_outstanding(void)

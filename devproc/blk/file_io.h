@@ -97,6 +97,8 @@ int file_io_settle(void);
 void file_io_submit(void);
 /* Between two requests of a batch: the same, if the disk should have it now. */
 void file_io_push(void);
+/* Is it less than a portion, and the disk has plenty to do? */
+bool file_io_can_wait(void);
 /* Operations that have not ended, as far as they found room. */
 unsigned int file_io_outstanding(void);
 /* Has anything ended?  Two loads; for polling. */
