@@ -15,6 +15,7 @@
 
 #include "cli/cgroup_priv.h"
 #include "cli/doctor.h"
+#include "ipc/inherit.h"
 #include "ipc/memfd.h"
 
 /* linux/fcntl.h, Linux 6.3; Debian 12's header is older. */
@@ -22,7 +23,8 @@
 #define F_SEAL_EXEC	0x0020
 #endif
 
-#define NOFILE_WANTED	1024	/* what the core asks for */
+_Static_assert(INHERIT_CORE_FILES == 2560, "doctor_nofile()'s advice");
+
 #define MEMLOCK_WANTED	(8u << 20)	/* what a disk asks for */
 
 /* A small file's first number.  Return: 0 or -errno. */
@@ -129,8 +131,8 @@ static void check_limit(struct doctor_result *r, int resource,
 
 void doctor_nofile(struct doctor_result *r)
 {
-	check_limit(r, RLIMIT_NOFILE, "open files", NOFILE_WANTED,
-		    "raise it to 1024 or more (ulimit -Hn, limits.conf) for VMs with many queues");
+	check_limit(r, RLIMIT_NOFILE, "open files", INHERIT_CORE_FILES,
+		    "raise it to 2560 or more (ulimit -Hn, limits.conf) for VMs with many queues");
 }
 
 void doctor_memlock(struct doctor_result *r)
