@@ -19,7 +19,7 @@ work=$(mktemp -d -p "$build/lab" debian.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 
 # One processor: with two, the emulated SVM is not always sound.  Even so the
-# lab's own kernel may die (status 125) or stand still (124: each wait within
+# lab's own kernel may die or stand still (status 125; or 124, as each wait within
 # has a deadline of its own), under emulation and not under test.  Such a run
 # is shown, and done again, once; any other result counts.
 run_in_lab() {

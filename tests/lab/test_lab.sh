@@ -101,6 +101,20 @@ test_deadline()
 		grep -q 'deadline of 25 s' "$work/stderr"
 }
 
+# Process 1's sign of life is stopped, as it would be by a kernel that spins.
+test_standstill()
+{
+	local status
+
+	LAB_STILL=15 "$lab" -t 100 -- sh -c \
+		'kill -STOP "$(cat /lab/alive)"; sleep 100' \
+		> /dev/null 2> "$work/stderr"
+	status=$?
+	same "a machine that stands still gives 125" 125 "$status"
+	check "that it stood still is reported" \
+		grep -q 'stood still for 15 s' "$work/stderr"
+}
+
 test_death()
 {
 	local status
@@ -199,6 +213,7 @@ export TMPDIR=$work/temporary
 test_command
 test_deadline
 test_death
+test_standstill
 refused "a missing disk" "disk.*/nowhere" -d /nowhere -- true
 refused "no command" "no command" -m 512
 refused "a wrong number" "-m wants a number" -m 4G -- true
