@@ -42,14 +42,16 @@ skip() { echo "SKIPPED: $1: $2"; }
 # yet taken that long
 round_has_time() { [ "$1" -eq 0 ] || [ "$SECONDS" -lt "$2" ]; }
 
-# wait_for SECONDS COMMAND...: until it succeeds
+# wait_for SECONDS COMMAND...: until it succeeds; it is tried each $look_every
+# seconds
+look_every=0.05
 wait_for() {
 	local end=$((SECONDS + $1))
 
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.05
+		sleep "$look_every"
 	done
 }
 
