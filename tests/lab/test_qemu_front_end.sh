@@ -49,7 +49,7 @@ timeout 400 qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -smp 2 \
 vm_pid=$!
 
 log_in() {
-	vm_wait_text 'debian login: ' 200 || return 1
+	vm_wait_text 'login: ' 200 || return 1
 	vm_type root
 	vm_wait_text 'root@debian:' 60
 }
