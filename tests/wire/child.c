@@ -20,6 +20,7 @@
 #include "ipc/inherit.h"
 
 #define HIGH_FD	200	/* above all numbers of ipc/inherit.h */
+#define MOVED_MS	20000	/* for a copy of a small disk, on a busy machine */
 #define PING_COOKIE	0x1122334455667788
 
 /* Dup fd to number in the child, by way of a high number. */
@@ -181,6 +182,16 @@ void child_expect(struct child *child, enum life_type type,
 	ck_assert_msg(msg->type == type, "life message 0x%x, not 0x%x: %s",
 		      msg->type, type,
 		      msg->type == LIFE_FAILED ? msg->u.text.text : "");
+}
+
+uint32_t child_wait_moved(struct child *child)
+{
+	struct life_msg msg;
+
+	ck_assert_int_eq(life_recv(child->life, LIFE_SIDE_SUPERVISOR, &msg,
+				   MOVED_MS), 1);
+	ck_assert_uint_eq(msg.type, LIFE_BLK_MOVED);
+	return msg.u.blk_moved.err;
 }
 
 /* Return: the status, as waitpid(2) gives it. */

@@ -55,6 +55,9 @@ void child_send(struct child *child, enum life_type type, int fd);
 void child_expect(struct child *child, enum life_type type,
 		  struct life_msg *msg);
 
+/* Wait for LIFE_BLK_MOVED, 20 s at most.  Return: its errno, 0 for success. */
+uint32_t child_wait_moved(struct child *child);
+
 /* Wait for the end.  It must be this signal's. */
 void child_wait_signal(struct child *child, int sig);
 

@@ -20,7 +20,6 @@
 #include "tests/wire/storm.h"
 
 #define DISK_BYTES	(24u << 20)
-#define MOVED_MS	20000
 
 static struct child child;
 static struct front front;
@@ -102,20 +101,10 @@ static void expect_same(void)
 			      "sector %u differs", i);
 }
 
-static uint32_t wait_until_moved(void)
-{
-	struct life_msg msg;
-
-	ck_assert_int_eq(life_recv(child.life, LIFE_SIDE_SUPERVISOR, &msg,
-				   MOVED_MS), 1);
-	ck_assert_uint_eq(msg.type, LIFE_BLK_MOVED);
-	return msg.u.blk_moved.err;
-}
-
 START_TEST(an_idle_disk_is_copied)
 {
 	start(false);
-	ck_assert_uint_eq(wait_until_moved(), 0);
+	ck_assert_uint_eq(child_wait_moved(&child), 0);
 	ck_assert_uint_eq(child.stats->disk.moved_bytes, DISK_BYTES);
 	expect_same();
 	/* Holes stay holes. */
@@ -171,7 +160,7 @@ START_TEST(a_target_that_fails_at_the_last_moment_does_not_take_over)
 	ck_assert_int_ge(new_fd, 0);
 	ck_assert_int_eq(ftruncate(new_fd, DISK_BYTES), 0);
 	start(false);
-	ck_assert_uint_eq(wait_until_moved(), 0);
+	ck_assert_uint_eq(child_wait_moved(&child), 0);
 	ck_assert_int_eq(fcntl(new_fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
 	ck_assert_uint_eq(front_blk_do(queue, &blk[0], VIRTIO_BLK_T_OUT, 0,
 				       512), VIRTIO_BLK_S_OK);
@@ -186,7 +175,7 @@ START_TEST(an_image_that_cannot_be_read_is_not_moved)
 {
 	start(false);
 	ck_assert_int_eq(ftruncate(old_fd, DISK_BYTES / 2), 0);
-	ck_assert_uint_eq(wait_until_moved(), EIO);
+	ck_assert_uint_eq(child_wait_moved(&child), EIO);
 	child_stop(&child);
 }
 END_TEST
@@ -235,7 +224,7 @@ START_TEST(it_starts_over_after_a_kill)
 	front_reconnect(&front, child.link);
 	while (child.stats->disk.moved_bytes < DISK_BYTES)
 		storm_on(&storm, 1);
-	ck_assert_uint_eq(wait_until_moved(), 0);
+	ck_assert_uint_eq(child_wait_moved(&child), 0);
 	child_stop(&child);
 	storm_take(&storm, false);
 	expect_same();

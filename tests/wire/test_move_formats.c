@@ -21,7 +21,6 @@
 
 /* More than one group of clusters, and no whole number of either. */
 #define DISK_BYTES	((40u << 20) + 3 * 4096)
-#define MOVED_MS	20000
 
 _Static_assert(DISK_BYTES == 41955328, "as in the chain below");
 
@@ -109,16 +108,6 @@ static void expect_same(const char *old, const char *new)
 		q_shell("qemu-img check -q -f qcow2 %s", old);
 }
 
-static uint32_t wait_until_moved(void)
-{
-	struct life_msg msg;
-
-	ck_assert_int_eq(life_recv(q_child.life, LIFE_SIDE_SUPERVISOR, &msg,
-				   MOVED_MS), 1);
-	ck_assert_uint_eq(msg.type, LIFE_BLK_MOVED);
-	return msg.u.blk_moved.err;
-}
-
 START_TEST(from_each_to_each_whatever_the_guest_does)
 {
 	const struct source *source = &sources[_i / 2];
@@ -156,7 +145,7 @@ START_TEST(an_idle_disk_takes_no_more_room_than_it_has_data)
 	char path[256];
 
 	start(&sources[_i * 2], "new.qcow2");
-	ck_assert_uint_eq(wait_until_moved(), 0);
+	ck_assert_uint_eq(child_wait_moved(&q_child), 0);
 	ck_assert_uint_eq(q_child.stats->disk.moved_bytes, DISK_BYTES);
 	ck_assert_uint_eq(q_child.stats->queue[0].bytes_read, 0);
 	q_stop();
@@ -204,7 +193,7 @@ START_TEST(a_target_of_another_size_is_refused)
 	q_shell("truncate -s +64K new.qcow2");
 	q_target = "new.qcow2";
 	q_start(sources[1].name, 1, false);
-	ck_assert_uint_eq(wait_until_moved(), EINVAL);
+	ck_assert_uint_eq(child_wait_moved(&q_child), EINVAL);
 	ck_assert_uint_eq(q_do(VIRTIO_BLK_T_OUT, 0, 512), VIRTIO_BLK_S_OK);
 	q_stop();
 }
