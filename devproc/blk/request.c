@@ -127,9 +127,11 @@ static int parse_range(struct blk_request *req, const struct blk_image *image,
 	uint32_t max = zeroes ? BLK_ZEROES_MAX_SECTORS :
 				BLK_DISCARD_MAX_SECTORS;
 
+	/* virtio 1.2, 5.2.6.2: nothing is written to a read-only device */
+	if (image->read_only)
+		return VIRTIO_BLK_S_IOERR;
 	if (!image->discard)
-		return image->read_only ? VIRTIO_BLK_S_IOERR :
-					  VIRTIO_BLK_S_UNSUPP;
+		return VIRTIO_BLK_S_UNSUPP;
 	if (req->chain.out_bytes != sizeof(struct virtio_blk_outhdr) +
 				    sizeof(segment) ||
 	    vring_chain_read(&req->chain, sizeof(struct virtio_blk_outhdr),

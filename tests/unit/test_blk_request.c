@@ -210,6 +210,20 @@ START_TEST(a_read_only_disk_is_not_written)
 	ck_assert_int_eq(ask(VIRTIO_BLK_T_IN, 0, 0, 512), TO_DO);
 }
 
+/* Whatever else the image is said to allow: found by tests/fuzz/fuzz_blk.c. */
+START_TEST(a_read_only_disk_forgets_nothing)
+{
+	image.read_only = true;
+	image.discard = true;
+	ck_assert_int_eq(ask_range(VIRTIO_BLK_T_DISCARD, 0, 8, 0),
+			 VIRTIO_BLK_S_IOERR);
+	set_up();
+	image.read_only = true;
+	image.discard = true;
+	ck_assert_int_eq(ask_range(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 0),
+			 VIRTIO_BLK_S_IOERR);
+}
+
 START_TEST(a_chain_without_status_byte_ends_empty)
 {
 	header = (struct virtio_blk_outhdr){ .type = VIRTIO_BLK_T_OUT };
@@ -396,6 +410,7 @@ int main(void)
 	tcase_add_test(tc, nothing_to_move_is_done);
 	tcase_add_test(tc, blocks_of_4096_are_whole);
 	tcase_add_test(tc, a_read_only_disk_is_not_written);
+	tcase_add_test(tc, a_read_only_disk_forgets_nothing);
 	tcase_add_test(tc, a_chain_without_status_byte_ends_empty);
 	tcase_add_test(tc, a_short_header_is_an_error);
 	tcase_add_test(tc, a_cut_chain_is_an_error);
