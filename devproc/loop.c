@@ -15,16 +15,17 @@
 
 #include "devproc/stats.h"
 #include "ipc/inherit.h"
+#include "ipc/kernel_calls.h"
 #include "ipc/log.h"
 
-#define LOOP_BATCH	32	/* events fetched by one epoll_wait() */
+#define LOOP_BATCH	32	/* events fetched by one epoll_pwait(2) */
 #define HOOK_REPEATS	8	/* before the fds get their turn again */
 
 static struct {
 	struct epoll_event batch[LOOP_BATCH];
 	int nr_fetched;		/* valid entries of batch in this round */
 	bool (*round_hook)(void);
-	int sleep_ms;		/* of the next epoll_wait(); -1: no limit */
+	int sleep_ms;		/* of the next epoll_pwait(2); -1: no limit */
 	bool quit;
 	int status;
 } loop = { .sleep_ms = -1 };
@@ -131,12 +132,12 @@ int loop_run(void)
 		if (loop.quit)
 			break;
 		/* More to do: look at the fds, but do not sleep. */
-		nr = epoll_wait(EPOLL_FD, loop.batch, LOOP_BATCH,
-				more ? 0 : loop.sleep_ms);
+		nr = kernel_epoll_wait(EPOLL_FD, loop.batch, LOOP_BATCH,
+				       more ? 0 : loop.sleep_ms);
 		loop.sleep_ms = -1;
 		stats_batch_end();
 		if (nr < 0 && errno != EINTR) {
-			log_perr(errno, "loop: epoll_wait");
+			log_perr(errno, "loop: epoll_pwait");
 			return 1;
 		}
 		/*

@@ -21,6 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ipc/kernel_calls.h"
+
 struct options {
 	const char *socket_path;
 	int fd;			/* -1: none */
@@ -254,11 +256,11 @@ static void place_fds(int link, const struct life_birth *birth)
 	unsigned int nr_extra = blk ? birth->u.blk.nr_extra : 0;
 
 	move_to(link, LINK_FD);
-	close_range(0, LOG_FD - 1, 0);
-	close_range(LIFE_FD, LINK_FD - 1, 0);
-	close_range(LINK_FD + 1, RES_FD - 1, 0);
-	close_range(RES2_FD + 1, EXTRA_FD - 1, 0);
-	close_range(EXTRA_FD + nr_extra, ~0u, 0);
+	kernel_close_range(0, LOG_FD - 1);
+	kernel_close_range(LIFE_FD, LINK_FD - 1);
+	kernel_close_range(LINK_FD + 1, RES_FD - 1);
+	kernel_close_range(RES2_FD + 1, EXTRA_FD - 1);
+	kernel_close_range(EXTRA_FD + nr_extra, ~0u);
 }
 
 /* Out of the way of the fixed numbers. */
@@ -281,7 +283,7 @@ void standalone_birth(const struct device_ops *ops, int argc, char **argv,
 	parse(ops, argc, argv, &options, birth);
 	if (options.fd >= 0) {
 		link = lift(options.fd);
-		close_range(LIFE_FD, INHERIT_FD_MAX - 1, 0);
+		kernel_close_range(LIFE_FD, INHERIT_FD_MAX - 1);
 	}
 	if (ops->acquire(birth))
 		exit(1);

@@ -14,19 +14,13 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "ipc/kernel_calls.h"
 #include "ipc/log.h"
 #include "jail/capabilities.h"
 #include "jail/confine.h"
 #include "jail/landlock.h"
-
-/* linux/prctl.h, Linux 6.3; Debian 12's header is older. */
-#ifndef PR_SET_MDWE
-#define PR_SET_MDWE		65
-#define PR_MDWE_REFUSE_EXEC_GAIN	(1UL << 0)
-#endif
 
 /*
  * Gone after it: nothing yet.  Landlock and capabilities belong to a thread,

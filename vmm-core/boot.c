@@ -13,7 +13,8 @@
 #include <linux/kvm.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/ioctl.h>
+
+#include "vmm-core/kvm_ioctl.h"
 
 #define PAGE_BYTES	4096u
 #define LARGE_PAGE_BYTES	0x200000ull
@@ -262,13 +263,13 @@ int boot_set_registers(int vcpu_fd, const struct loaded_kernel *kernel)
 	struct kvm_regs regs = { .rip = kernel->entry, .rflags = RFLAGS_FIXED };
 	struct kvm_sregs sregs;
 
-	if (ioctl(vcpu_fd, KVM_GET_SREGS, &sregs) != 0)
+	if (kvm_ioctl(vcpu_fd, KVM_GET_SREGS, &sregs) != 0)
 		return -errno;
 	if (kernel->protocol == LOAD_PVH)
 		registers_pvh(&sregs, &regs);
 	else
 		registers_linux64(&sregs, &regs);
-	if (ioctl(vcpu_fd, KVM_SET_SREGS, &sregs) != 0)
+	if (kvm_ioctl(vcpu_fd, KVM_SET_SREGS, &sregs) != 0)
 		return -errno;
-	return ioctl(vcpu_fd, KVM_SET_REGS, &regs) != 0 ? -errno : 0;
+	return kvm_ioctl(vcpu_fd, KVM_SET_REGS, &regs) != 0 ? -errno : 0;
 }

@@ -15,7 +15,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,6 +22,7 @@
 #include "ipc/inherit.h"
 #include "ipc/life.h"
 #include "ipc/log.h"
+#include "vmm-core/kvm_ioctl.h"
 #include "vmm-core/report.h"
 
 #define NS_PER_MS		1000000u
@@ -41,7 +41,7 @@ void core_fault_init(struct stats_head *head)
 					     MAP_SHARED, CORE_FAULT_FD, 0);
 
 	/* It has a usable one: vcpus_create(). */
-	khz = (uint64_t)ioctl(VCPU_FD_BASE, KVM_GET_TSC_KHZ, 0);
+	khz = (uint64_t)kvm_ioctl(VCPU_FD_BASE, KVM_GET_TSC_KHZ, NULL);
 	/* Whoever takes this process over shall not write to it. */
 	close(CORE_FAULT_FD);
 	fault_init(page == MAP_FAILED ? NULL : page, head);
@@ -55,7 +55,7 @@ static void kvmclock_move(int64_t ms)
 	struct kvm_clock_data clock = { 0 };
 	uint64_t by_ns = (uint64_t)(ms < 0 ? -ms : ms) * NS_PER_MS;
 
-	if (ioctl(VM_FD, KVM_GET_CLOCK, &clock) != 0) {
+	if (kvm_ioctl(VM_FD, KVM_GET_CLOCK, &clock) != 0) {
 		log_perr(errno, "clock-jump: KVM_GET_CLOCK");
 		return;
 	}
@@ -64,7 +64,7 @@ static void kvmclock_move(int64_t ms)
 		clock.clock += by_ns;
 	else
 		clock.clock = by_ns < clock.clock ? clock.clock - by_ns : 0;
-	if (ioctl(VM_FD, KVM_SET_CLOCK, &clock) != 0)
+	if (kvm_ioctl(VM_FD, KVM_SET_CLOCK, &clock) != 0)
 		log_perr(errno, "clock-jump: KVM_SET_CLOCK");
 }
 
@@ -77,7 +77,7 @@ static int tsc_offset(int vcpu_fd, unsigned long request, uint64_t *offset)
 		.addr = (uintptr_t)offset,
 	};
 
-	return ioctl(vcpu_fd, request, &attr) ? -errno : 0;
+	return kvm_ioctl(vcpu_fd, request, &attr) ? -errno : 0;
 }
 
 /* KVM Documentation/virt/kvm/devices/vcpu.rst: KVM_VCPU_TSC_OFFSET */

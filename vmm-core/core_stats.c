@@ -8,13 +8,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "ipc/inherit.h"
 #include "ipc/log.h"
 #include "ipc/probe.h"
+#include "vmm-core/kvm_ioctl.h"
 
 #define DATA_WORDS	512	/* of one vCPU's values; KVM of Linux 6 has 140 */
 #define NAME_BYTES	64	/* KVM api.rst: name_size is 48 now */
@@ -120,7 +120,7 @@ static int read_sources(int fd)
 static int open_counters(unsigned int index, int vcpu_fd)
 {
 	int to = VCPU_STATS_FD_BASE + (int)index;
-	int fd = ioctl(vcpu_fd, KVM_GET_STATS_FD, NULL);
+	int fd = kvm_ioctl(vcpu_fd, KVM_GET_STATS_FD, NULL);
 	int ret = 0;
 
 	if (fd < 0 || fd == to)

@@ -8,10 +8,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "ipc/log.h"
 #include "vmm-core/guest_mem.h"
+#include "vmm-core/kvm_ioctl.h"
 
 #define CODE_MAX	15	/* bytes of an x86 instruction */
 #define REASON_MAX	96
@@ -111,7 +111,7 @@ static unsigned int code_fetch(int vcpu_fd, const struct registers *r,
 	unsigned int to_page_end;
 	const void *host;
 
-	if (!r->valid || ioctl(vcpu_fd, KVM_TRANSLATE, &where) != 0 ||
+	if (!r->valid || kvm_ioctl(vcpu_fd, KVM_TRANSLATE, &where) != 0 ||
 	    !where.valid)
 		return 0;
 	to_page_end = 4096 - (unsigned int)(where.physical_address & 4095);
@@ -180,8 +180,8 @@ void exit_report(unsigned int index, int vcpu_fd, const struct kvm_run *run,
 	uint8_t code[CODE_MAX];
 	char hex[HEX_MAX];
 
-	r.valid = ioctl(vcpu_fd, KVM_GET_REGS, &r.regs) == 0 &&
-		  ioctl(vcpu_fd, KVM_GET_SREGS, &r.sregs) == 0;
+	r.valid = kvm_ioctl(vcpu_fd, KVM_GET_REGS, &r.regs) == 0 &&
+		  kvm_ioctl(vcpu_fd, KVM_GET_SREGS, &r.sregs) == 0;
 	reason_write(run, run_errno, reason);
 	hex_write(code, code_find(vcpu_fd, run, run_errno, &r, code), hex);
 	snprintf(text, LIFE_TEXT_MAX,

@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <linux/kvm.h>
 #include <pthread.h>
-#include <sys/ioctl.h>
 
 #include "ipc/log.h"
+#include "vmm-core/kvm_ioctl.h"
 
 #define NR_PINS		24	/* of the I/O APIC */
 #define NR_PIC_PINS	16	/* of both PICs together */
@@ -55,7 +55,7 @@ static void route_pins(void)
 
 static int vm_ioctl(unsigned long request, void *argument)
 {
-	return ioctl(irq_vm_fd, request, argument) < 0 ? -errno : 0;
+	return kvm_ioctl(irq_vm_fd, request, argument) < 0 ? -errno : 0;
 }
 
 int irq_init(int vm_fd)

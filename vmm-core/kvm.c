@@ -10,12 +10,12 @@
 #include <linux/kvm.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "ipc/inherit.h"
 #include "vmm-core/guest_mem.h"
 #include "vmm-core/irq.h"
+#include "vmm-core/kvm_ioctl.h"
 #include "vmm-core/msr_filter.h"
 #include "vmm-core/report.h"
 
@@ -59,7 +59,7 @@ static int must(int result, const char *what)
 
 static void check_capabilities(void)
 {
-	int version = must(ioctl(KVM_FD, KVM_GET_API_VERSION, 0),
+	int version = must(kvm_ioctl(KVM_FD, KVM_GET_API_VERSION, NULL),
 			   "KVM_GET_API_VERSION");
 
 	if (version != KVM_API)
@@ -69,7 +69,8 @@ static void check_capabilities(void)
 	     i++) {
 		const struct capability *cap = &capabilities[i];
 
-		if (ioctl(KVM_FD, KVM_CHECK_EXTENSION, cap->number) <= 0)
+		if (kvm_ioctl(KVM_FD, KVM_CHECK_EXTENSION,
+			      kvm_number(cap->number)) <= 0)
 			report_failed("/dev/kvm: this host's KVM lacks %s (%s): use another kernel or host",
 				      cap->name, cap->use);
 	}
@@ -92,10 +93,10 @@ void kvm_create_vm(void)
 	uint64_t identity = KVM_IDENTITY_BASE;
 
 	check_capabilities();
-	fd_move(ioctl(KVM_FD, KVM_CREATE_VM, 0), VM_FD, "KVM_CREATE_VM");
-	must(ioctl(VM_FD, KVM_SET_IDENTITY_MAP_ADDR, &identity),
+	fd_move(kvm_ioctl(KVM_FD, KVM_CREATE_VM, NULL), VM_FD, "KVM_CREATE_VM");
+	must(kvm_ioctl(VM_FD, KVM_SET_IDENTITY_MAP_ADDR, &identity),
 	     "KVM_SET_IDENTITY_MAP_ADDR");
-	must(ioctl(VM_FD, KVM_SET_TSS_ADDR, (unsigned long)KVM_TSS_BASE),
+	must(kvm_ioctl(VM_FD, KVM_SET_TSS_ADDR, kvm_number(KVM_TSS_BASE)),
 	     "KVM_SET_TSS_ADDR");
 	errno = -msr_filter_install(VM_FD);
 	must(errno ? -1 : 0, "KVM_X86_SET_MSR_FILTER");
@@ -108,7 +109,7 @@ void kvm_create_interrupts(void)
 	errno = -irq_init(VM_FD);
 	must(errno ? -1 : 0, "interrupt controllers");
 	/* For guests that know neither kvmclock nor the TSC deadline timer. */
-	must(ioctl(VM_FD, KVM_CREATE_PIT2, &pit), "KVM_CREATE_PIT2");
+	must(kvm_ioctl(VM_FD, KVM_CREATE_PIT2, &pit), "KVM_CREATE_PIT2");
 }
 
 void kvm_map_memory(void)
@@ -124,20 +125,20 @@ void kvm_map_memory(void)
 			.userspace_addr = (uintptr_t)regions[i].host,
 		};
 
-		must(ioctl(VM_FD, KVM_SET_USER_MEMORY_REGION, &slot),
+		must(kvm_ioctl(VM_FD, KVM_SET_USER_MEMORY_REGION, &slot),
 		     "KVM_SET_USER_MEMORY_REGION");
 	}
 }
 
 uint32_t kvm_run_bytes(void)
 {
-	return (uint32_t)must(ioctl(KVM_FD, KVM_GET_VCPU_MMAP_SIZE, 0),
+	return (uint32_t)must(kvm_ioctl(KVM_FD, KVM_GET_VCPU_MMAP_SIZE, NULL),
 			      "KVM_GET_VCPU_MMAP_SIZE");
 }
 
 int kvm_create_vcpu(unsigned int index)
 {
-	int fd = ioctl(VM_FD, KVM_CREATE_VCPU, (unsigned long)index);
+	int fd = kvm_ioctl(VM_FD, KVM_CREATE_VCPU, kvm_number(index));
 
 	return fd_move(fd, VCPU_FD_BASE + (int)index, "KVM_CREATE_VCPU");
 }

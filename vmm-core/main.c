@@ -21,6 +21,7 @@
 
 #include "ipc/fdmsg.h"
 #include "ipc/inherit.h"
+#include "ipc/kernel_calls.h"
 #include "ipc/life.h"
 #include "ipc/log.h"
 #include "jail/confine.h"
@@ -371,10 +372,11 @@ static void loop_run(const struct core *core)
 	struct epoll_event event;
 
 	for (;;) {
-		int nr = epoll_wait(EPOLL_FD, &event, 1, WAIT_FOR_EVER);
+		int nr = kernel_epoll_wait(EPOLL_FD, &event, 1,
+					   WAIT_FOR_EVER);
 
 		if (nr < 0 && errno != EINTR)
-			die(EXIT_FAILURE, "epoll_wait: %s", strerror(errno));
+			die(EXIT_FAILURE, "epoll_pwait: %s", strerror(errno));
 		if (nr == 1)
 			loop_dispatch(core, event.data.fd);
 	}

@@ -11,9 +11,9 @@
 #include <poll.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
+#include "ipc/kernel_calls.h"
 #include "ipc/log.h"
 #include "vmm-core/irq.h"
 
@@ -36,9 +36,9 @@ static bool is_signalled(int event_fd)
 bool msix_drain(int event_fd)
 {
 	uint64_t count;
-	const struct iovec iov = { &count, sizeof(count) };
 
-	return preadv2(event_fd, &iov, 1, -1, RWF_NOWAIT) == sizeof(count);
+	return kernel_read_flags(event_fd, &count, sizeof(count),
+				 RWF_NOWAIT) == sizeof(count);
 }
 
 static bool can_fire(const struct msix *msix, unsigned int vector)

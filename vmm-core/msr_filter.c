@@ -16,7 +16,8 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/ioctl.h>
+
+#include "vmm-core/kvm_ioctl.h"
 
 #define ACCESS_READ	KVM_MSR_FILTER_READ
 #define ACCESS_WRITE	KVM_MSR_FILTER_WRITE
@@ -176,8 +177,8 @@ int msr_filter_install(int vm_fd)
 		.args = { KVM_MSR_EXIT_REASON_FILTER },
 	};
 
-	if (ioctl(vm_fd, KVM_ENABLE_CAP, &to_user) != 0 ||
-	    ioctl(vm_fd, KVM_X86_SET_MSR_FILTER, msr_filter_build()) != 0)
+	if (kvm_ioctl(vm_fd, KVM_ENABLE_CAP, &to_user) != 0 ||
+	    kvm_ioctl(vm_fd, KVM_X86_SET_MSR_FILTER, msr_filter_build()) != 0)
 		return -errno;
 	return 0;
 }

@@ -17,12 +17,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "ipc/inherit.h"
+#include "ipc/kernel_calls.h"
 #include "ipc/life.h"
 #include "ipc/log.h"
 #include "vmm-core/bus.h"
@@ -32,6 +31,7 @@
 #include "vmm-core/exit_report.h"
 #include "vmm-core/gate.h"
 #include "vmm-core/kvm.h"
+#include "vmm-core/kvm_ioctl.h"
 #include "vmm-core/msr_filter.h"
 #include "vmm-core/report.h"
 
@@ -159,7 +159,7 @@ static void *vcpu_main(void *opaque)
 	prctl(PR_SET_NAME, name);
 	gate_pass();
 	for (;;) {
-		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0)
+		if (kvm_ioctl(vcpu->fd, KVM_RUN, NULL) == 0)
 			exit_handle(vcpu);
 		/*
 		 * EINTR: a debugger or a stop signal.  EAGAIN: KVM api.rst,
@@ -231,7 +231,7 @@ static void msrs_set(const struct vcpu *vcpu)
 		} one = { .head.nmsrs = 1 };
 
 		one.head.entries[0] = wanted[i];
-		if (ioctl(vcpu->fd, KVM_SET_MSRS, &one) != 1)
+		if (kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &one) != 1)
 			report_failed("/dev/kvm: KVM_SET_MSRS refuses MSR 0x%x of vcpu%u",
 				      wanted[i].index, vcpu->index);
 	}
@@ -244,7 +244,7 @@ static void cpuid_set(const struct vcpu *vcpu, union cpuid_table *table,
 
 	if (err)
 		report_failed("CPUID of vcpu%u: too many leaves", vcpu->index);
-	if (ioctl(vcpu->fd, KVM_SET_CPUID2, table) != 0)
+	if (kvm_ioctl(vcpu->fd, KVM_SET_CPUID2, table) != 0)
 		report_failed("/dev/kvm: KVM_SET_CPUID2: %s", strerror(errno));
 }
 
@@ -264,18 +264,19 @@ static void cpuid_begin(union cpuid_table *table, unsigned int nr,
 	int khz;
 
 	table->head.nent = CPUID_MAX_ENTRIES;
-	if (ioctl(KVM_FD, KVM_GET_SUPPORTED_CPUID, table) != 0)
+	if (kvm_ioctl(KVM_FD, KVM_GET_SUPPORTED_CPUID, table) != 0)
 		report_failed("/dev/kvm: KVM_GET_SUPPORTED_CPUID: %s",
 			      strerror(errno));
-	khz = ioctl(VCPU_FD_BASE, KVM_GET_TSC_KHZ, 0);
+	khz = kvm_ioctl(VCPU_FD_BASE, KVM_GET_TSC_KHZ, NULL);
 	if (khz <= 0)
 		report_failed("/dev/kvm: KVM_GET_TSC_KHZ: %s: the host's TSC is not usable",
 			      strerror(errno));
 	*machine = (struct cpuid_machine){
 		.nr_vcpus = nr,
 		.tsc_khz = (uint32_t)khz,
-		.has_tsc_deadline = ioctl(KVM_FD, KVM_CHECK_EXTENSION,
-					  KVM_CAP_TSC_DEADLINE_TIMER) > 0,
+		.has_tsc_deadline =
+			kvm_ioctl(KVM_FD, KVM_CHECK_EXTENSION,
+				  kvm_number(KVM_CAP_TSC_DEADLINE_TIMER)) > 0,
 	};
 }
 
@@ -301,8 +302,8 @@ void vcpus_create(unsigned int nr)
 	}
 	nr_vcpus = nr;
 	/*
-	 * glibc starts a thread with system calls that the policy does not
-	 * have, so all must be past them before it is in force.
+	 * The C library starts a thread with system calls that the policy does
+	 * not have, so all must be past them before it is in force.
 	 */
 	gate_wait_for(nr);
 }

@@ -15,6 +15,7 @@
 #include "devproc/blk/blk.h"
 #include "devproc/blk/bounce.h"
 #include "ipc/inherit.h"
+#include "ipc/kernel_calls.h"
 #include "ipc/log.h"
 #include "ipc/no_atime.h"
 
@@ -115,7 +116,7 @@ static void find_alignment(struct blk_image *image)
 {
 	struct statx stx;
 
-	if (statx(RES_FD, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+	if (kernel_statx(RES_FD, STATX_DIOALIGN, &stx) == 0 &&
 	    stx.stx_mask & STATX_DIOALIGN &&
 	    is_power_of_two(stx.stx_dio_offset_align) &&
 	    is_power_of_two(stx.stx_dio_mem_align)) {

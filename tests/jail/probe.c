@@ -174,7 +174,7 @@ int main(int argc, char **argv, char **envp)
 		_exit(page->exit_status);
 	else
 		for (;;)	/* until SIGKILL; every policy allows this */
-			epoll_wait(EPOLL_FD, &event, 1, -1);
+			epoll_pwait(EPOLL_FD, &event, 1, -1, NULL);
 	set_state(page, PROBE_STATE_DONE);
 	_exit(0);
 }

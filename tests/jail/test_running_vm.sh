@@ -300,7 +300,7 @@ report "kill -9 of a device: one line says which, status 5, nothing is left"
 # Wherever it would wait, the rng now makes a call that its policy has not.
 if can_trace; then
 	start
-	trace rng 5 -e inject=epoll_wait:syscall=getpid:retval=0 &
+	trace rng 5 -e inject=epoll_pwait:syscall=getpid:retval=0 &
 	ended 5 && says 'rng \[rng\]: killed by seccomp: system call getpid .*; stopping' && nothing_left
 	report "a call outside of the policy: the report names device and call"
 	wait
