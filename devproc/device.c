@@ -13,7 +13,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "devproc/footprint.h"
 #include "devproc/life_link.h"
 #include "devproc/loop.h"
 #include "devproc/standalone.h"
@@ -160,7 +159,6 @@ int device_main(const struct device_ops *ops, int argc, char **argv)
 	if (ret)
 		return failed("open its resources", ret);
 
-	footprint_reduce();
 	confine_speculation();
 	confine_self(ops->policy, &device_stats->head.last_word);
 

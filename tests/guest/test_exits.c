@@ -261,9 +261,10 @@ static void run_bad_file(const char *kernel, const char *initrd,
 
 static void run_bad_files(void)
 {
-	char core[4096];
+	char large[4096];
 
-	snprintf(core, sizeof(core), "%s", build_path("bulkhead-core"));
+	/* Of some megabytes. */
+	snprintf(large, sizeof(large), "%s", build_path("bulkhead"));
 	/* An ELF file for this machine, linked to 0. */
 	run_bad_file("/proc/self/exe", NULL, "kernel: ELF segment",
 		     "a program that is no kernel is refused");
@@ -272,7 +273,7 @@ static void run_bad_files(void)
 	run_bad_file(build_path("tests/guest/exits.guest"), "/dev/zero",
 		     "initrd: not a regular file",
 		     "an initrd without an end is refused");
-	run_bad_file(build_path("tests/guest/exits.guest"), core,
+	run_bad_file(build_path("tests/guest/exits.guest"), large,
 		     "give the VM more memory",
 		     "an initrd that does not fit is refused");
 }

@@ -38,8 +38,20 @@ for name in $programs; do
 	report "$name: stack protector, checked library calls"
 done
 
+# What the confined programs have in place of glibc's checks: ipc/fortify.h.
+for call in memcpy memmove memset read snprintf vsnprintf; do
+	printf '%20s' | "$build/tests/jail/overflow" "$call" 16
+	report "$call() of as much as there is room for is made"
+	said=$(printf '%20s' | "$build/tests/jail/overflow" "$call" 17 2>&1)
+	[ "$?" -eq 132 ] && [[ $said == *" of 17 bytes into 16"* ]]
+	report "$call() of one byte more ends the process with SIGILL, and a line"
+done
+size=$(size -A "$build/bulkhead-rng" | awk '$1 == ".text" { print $2 }')
+[ "${size:-999999}" -lt 150000 ]
+report "the code of the smallest jail is less than 150 kB: $size bytes"
+
 # objects WITHOUT: how many of ours the command does not find it in
-objects=$(find "$build"/{cli,jail,ipc,vmm-core,devproc,policy} -name '*.o')
+objects=$(find "$build"/{cli,jail,ipc,musl,policy} -name '*.o')
 bare=$(for object in $objects; do
 	readelf -n "$object" | grep -q 'IBT, SHSTK' || echo "$object"
 done)

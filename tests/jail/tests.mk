@@ -17,6 +17,8 @@ FILTER := tests/jail/filter.c $(patsubst %,gen/policy_%.c,blk console core disk 
 $(eval $(call program,tests/jail/show_filter,tests/jail/show_filter.c $(FILTER)))
 $(eval $(call program,tests/jail/at_exit,tests/jail/at_exit.c jail/inspect.c $(FILTER)))
 TESTS += $(O)/tests/jail/show_filter $(O)/tests/jail/at_exit
+$(eval $(call confined,tests/jail/overflow,tests/jail/overflow.c ipc/log.c))
+TESTS += $(O)/tests/jail/overflow
 $(eval $(call program,tests/jail/neighbour,tests/jail/neighbour.c))
 TESTS += $(O)/tests/jail/neighbour
 $(O)/tests/jail/test_break_out $(O)/tests/jail/test_birth $(O)/tests/jail/test_stages: | $(O)/tests/jail/probe
