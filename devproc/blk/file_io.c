@@ -12,9 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/magic.h>
 #include <liburing.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "devproc/blk/blk.h"
@@ -42,6 +45,7 @@
 static struct io_uring ring;
 static unsigned int portion = PORTION_CACHED;
 static unsigned int outstanding;	/* in the ring, or given to it */
+static unsigned int image_write_flags;	/* IOSQE_ASYNC, or none */
 
 /* Found no room in the submission queue; oldest first. */
 static struct {
@@ -96,6 +100,12 @@ static void prepare(struct io_uring_sqe *sqe, const struct file_io *io)
 	}
 }
 
+static unsigned int more_flags(const struct file_io *io)
+{
+	return io->op == FILE_WRITE && io->file == FILE_IMAGE ?
+	       image_write_flags : 0;
+}
+
 /* Return: false, there is no room. */
 static bool try_start(struct file_io *io)
 {
@@ -107,7 +117,7 @@ static bool try_start(struct file_io *io)
 		return false;
 	record_begin(io);
 	prepare(sqe, io);
-	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE | more_flags(io));
 	io_uring_sqe_set_data(sqe, io);
 	outstanding++;
 	return true;
@@ -314,12 +324,30 @@ int file_io_watch(void)
 	return loop_add(&source, RING_FD, EPOLLIN | EPOLLET);
 }
 
+/*
+ * Into the page cache, most file systems write nothing that is not allowed to
+ * wait.  io_uring tries it, and then has a thread of its own do it, each
+ * request by itself.  Told that it will be so, it has a whole batch done there.
+ * XFS, btrfs and block devices (FOP_BUFFER_WASYNC in the kernel) can do better.
+ */
+static bool cached_writes_wait(void)
+{
+	struct statfs fs;
+	struct stat st;
+
+	return fstat(RES_FD, &st) == 0 && S_ISREG(st.st_mode) &&
+	       fstatfs(RES_FD, &fs) == 0 && fs.f_type != XFS_SUPER_MAGIC &&
+	       fs.f_type != BTRFS_SUPER_MAGIC;
+}
+
 int file_io_open(bool direct, bool recorded, unsigned int nr_extra)
 {
 	int files[FILE_MAX];
 
 	if (direct)
 		portion = PORTION_DIRECT;
+	else if (cached_writes_wait())
+		image_write_flags = IOSQE_ASYNC;
 	for (unsigned int i = 0; i < FILE_MAX; i++)
 		files[i] = -1;
 	files[FILE_IMAGE] = RES_FD;

@@ -32,7 +32,7 @@ static int restrict_ring(struct io_uring *ring)
 		rules[nr].sqe_op = operations[nr];
 	}
 	rules[nr].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-	rules[nr++].sqe_flags = IOSQE_FIXED_FILE;
+	rules[nr++].sqe_flags = IOSQE_FIXED_FILE | IOSQE_ASYNC;
 	rules[nr].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
 	rules[nr++].sqe_flags = IOSQE_FIXED_FILE;
 	ret = io_uring_register_restrictions(ring, rules, nr);
