@@ -5,6 +5,7 @@
  * and the child of `bulkhead disk`.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -68,6 +69,23 @@ static int unpack_zlib(const uint8_t *from, size_t bytes, uint8_t *to,
 	return 0;
 }
 
+/*
+ * Is it a frame of zstd's specification, or a skippable one?  For those of
+ * versions before it libzstd allocates memory.
+ */
+static bool is_zstd(const uint8_t *from, size_t bytes)
+{
+	uint32_t magic;
+
+	if (bytes < sizeof(magic))
+		return false;
+	magic = from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 |
+		(uint32_t)from[3] << 24;
+	return magic == ZSTD_MAGICNUMBER ||
+	       (magic & ZSTD_MAGIC_SKIPPABLE_MASK) ==
+	       ZSTD_MAGIC_SKIPPABLE_START;
+}
+
 /* Frame by frame, each in one go, which needs no window of its own. */
 static int unpack_zstd(const uint8_t *from, size_t bytes, uint8_t *to,
 		       size_t cluster_bytes)
@@ -75,9 +93,11 @@ static int unpack_zstd(const uint8_t *from, size_t bytes, uint8_t *to,
 	size_t done = 0;
 
 	while (done < cluster_bytes) {
-		size_t frame = ZSTD_findFrameCompressedSize(from, bytes);
-		size_t got;
+		size_t frame, got;
 
+		if (!is_zstd(from, bytes))
+			return -EIO;
+		frame = ZSTD_findFrameCompressedSize(from, bytes);
 		if (ZSTD_isError(frame) || frame == 0 || frame > bytes)
 			return -EIO;
 		got = ZSTD_decompressDCtx(zstd, to + done,
