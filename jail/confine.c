@@ -10,17 +10,25 @@
  * settled already and those stages confirm it; in one started by hand they
  * do the work.  Each one names what is gone after it.
  */
+#include <elf.h>
 #include <errno.h>
+#include <link.h>
 #include <sched.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "ipc/kernel_calls.h"
 #include "ipc/log.h"
 #include "jail/capabilities.h"
 #include "jail/confine.h"
 #include "jail/landlock.h"
+
+/* ld(1): where this program begins in memory. */
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 /*
  * Gone after it: nothing yet.  Landlock and capabilities belong to a thread,
@@ -126,6 +134,32 @@ static void stage_no_new_code(void)
 }
 
 /*
+ * Gone after it: tables of functions that could be written to.  The loader's
+ * part of RELRO: in a program without one it is the C library's start that
+ * does it, and not every one's does.  ELF, "Program Header": PT_GNU_RELRO.
+ *
+ * Should: come after the last use of mprotect(2).
+ */
+static void stage_relocations(void)
+{
+	const char *base = (const char *)&__ehdr_start;
+	const ElfW(Phdr) *header =
+		(const void *)(base + __ehdr_start.e_phoff);
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	for (int i = 0; i < __ehdr_start.e_phnum; i++, header++) {
+		uintptr_t from = (uintptr_t)base + header->p_vaddr;
+		uintptr_t to = (from + header->p_memsz) & -page;
+
+		from &= -page;
+		if (header->p_type == PT_GNU_RELRO &&
+		    mprotect((void *)from, to - from, PROT_READ) != 0)
+			die(EXIT_FAILURE, "confine: relocations: %s",
+			    strerror(errno));
+	}
+}
+
+/*
  * Gone after it: every system call that the policy does not name.
  *
  * Mustn't: be followed by anything that narrows further; nothing could.
@@ -176,6 +210,7 @@ void confine_rights(void)
 	stage_core_dumps();
 	stage_capabilities();
 	stage_no_new_code();
+	stage_relocations();
 }
 
 void confine_calls(const struct policy *policy, struct last_word *word)

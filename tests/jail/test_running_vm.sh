@@ -110,6 +110,17 @@ write_exec() {
 	awk '$2 ~ /^.wx/' "/proc/$1/maps"
 }
 
+# How the relocated constants of a program are mapped: r--p, if RELRO is done.
+relocations() {
+	local base from memory
+	base=0x$(awk -v exe="$(readlink "/proc/$1/exe")" '$6 == exe { split($1, at, "-"); print at[1]; exit }' "/proc/$1/maps")
+	read -r from memory < <(readelf -lW "/proc/$1/exe" | awk '$1 == "GNU_RELRO" { print $3, $6 }')
+	# Its last whole page ends where it does; the first may have begun before.
+	printf -v from '%012x' $(((base + from + memory - 1) & ~4095))
+	awk -v at="$from" '{ split($1, range, "-") }
+		range[1] <= at && at < range[2] { print $2 }' "/proc/$1/maps"
+}
+
 # Both by way of /proc, as the process sees them.
 root_is_empty() {
 	[ -z "$(ls -A "/proc/$1/root/")" ] &&
@@ -151,6 +162,7 @@ jail() {
 		! cat "/proc/$p/task/"*/status | grep -E '^(Cap[A-Za-z]*:.*[1-9a-f]|NoNewPrivs:.0|Seccomp:.[01])' &&
 		[ -z "$(write_exec "$p")$(foreign_files "$p")" ]
 	report "$1: no thread of it holds more; no memory is writable and executable, no file mapped but its program"
+	same "$1: its relocated constants are read-only" "$(relocations "$p")" r--p
 	same "$1: those fds and no other" "$(fds "$p")" "$4"
 	same "$1: that shared memory and no other" "$(shared "$p")" "$5"
 	same "$1: its name in ps and top, $2" "$(cat "/proc/$p/comm")" "$2"
