@@ -112,7 +112,7 @@ QCOW2_LIBS := -l:libz.a -l:libzstd.a
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/engine.c devproc/blk/steps.c \
 	devproc/blk/transfer.c devproc/blk/piece.c devproc/blk/bounce.c devproc/blk/raw.c \
 	devproc/blk/file_io.c devproc/blk/ring.c \
-	devproc/blk/image.c ipc/no_atime.c devproc/blk/faults.c devproc/blk/throttle.c devproc/blk/bucket.c devproc/blk/hold.c \
+	devproc/blk/image.c ipc/no_atime.c ipc/dio_align.c devproc/blk/faults.c devproc/blk/throttle.c devproc/blk/bucket.c devproc/blk/hold.c \
 	devproc/blk/mirror.c devproc/blk/copy.c devproc/blk/target.c devproc/blk/qcow2_flat.c devproc/blk/record.c \
 	devproc/blk/qcow2_format.c $(QCOW2) \
 	gen/policy_blk.c $(VHOST)
@@ -126,7 +126,7 @@ JAIL := jail/heritage.c jail/birth.c jail/stages.c jail/capabilities.c jail/birt
 CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
 	cli/config_value.c cli/config_backing.c cli/throttle_parse.c cli/bytes.c cli/config_limits.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
 CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c cli/loop.c \
-	cli/runtime_dir.c cli/notify.c cli/cgroup.c cli/cgroup_files.c cli/resources.c cli/memory.c cli/image.c ipc/no_atime.c \
+	cli/runtime_dir.c cli/notify.c cli/cgroup.c cli/cgroup_files.c cli/resources.c cli/memory.c cli/image.c ipc/no_atime.c ipc/dio_align.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
 	cli/children.c cli/rebirth.c cli/pause.c cli/spare.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
 	cli/control_commands.c cli/control_faults.c cli/faults.c \
@@ -194,11 +194,13 @@ OTHER_HEADERS := linux asm asm-generic video sys/capability.h sys/sdt.h \
 system_header = $(firstword $(wildcard /usr/include/x86_64-linux-gnu/$(1) \
 	/usr/include/$(1)))
 $(O)/include/.made: Makefile
-	$(Q)[ -n "$(MUSL_INCLUDE)" ] || { echo "musl is missing: apt-get install" \
+	$(Q)[ -n "$(MUSL_INCLUDE)" ] && [ -n "$(MUSL_LIB)" ] || { echo "musl is missing: apt-get install" \
 		"musl-dev, or make MUSL_INCLUDE=DIR MUSL_LIB=DIR" >&2; exit 1; }
 	$(Q)mkdir -p $(@D)/sys
-	$(Q)$(foreach h,$(OTHER_HEADERS),ln -sfn $(call system_header,$(h)) \
-		$(@D)/$(h) &&) touch $@
+	$(Q)$(foreach h,$(OTHER_HEADERS),$(if $(call system_header,$(h)),ln -sfn \
+		$(call system_header,$(h)) $(@D)/$(h),{ echo "$(h) is missing in" \
+		"/usr/include; tests/packages/build names the packages" >&2; \
+		exit 1; }) &&) touch $@
 
 # The checks of fortify.h are made of the calls that they check.
 $(O)/musl/ipc/fortify.o: FORTIFY :=

@@ -13,6 +13,7 @@
 #include "cli/disk.h"
 #include "cli/disks.h"
 #include "cli/event_log.h"
+#include "ipc/dio_align.h"
 #include "ipc/no_atime.h"
 
 #define SECTOR_BYTES		512u	/* virtio 1.2, 5.2.4: capacity's unit */
@@ -211,12 +212,9 @@ void move_is_through(struct device *dev, const struct life_blk_moved *moved)
 /* What O_DIRECT asks of offsets in a file, and of a raw disk's size. */
 static uint32_t direct_align(int fd)
 {
-	struct statx stx;
+	uint32_t align, memory_align;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-	    stx.stx_mask & STATX_DIOALIGN && stx.stx_dio_offset_align)
-		return stx.stx_dio_offset_align;
-	return STRICTEST_ALIGN;
+	return dio_align(fd, &align, &memory_align) ? align : STRICTEST_ALIGN;
 }
 
 /* O_DIRECT from now on, if the disk had it and the new file can have it. */

@@ -14,6 +14,8 @@ void *__memcpy_chk(void *to, const void *from, size_t bytes, size_t room);
 void *__memmove_chk(void *to, const void *from, size_t bytes, size_t room);
 void *__memset_chk(void *to, int byte, size_t bytes, size_t room);
 ssize_t fortify_read(int fd, void *to, size_t bytes, size_t room);
+ssize_t fortify_pread(int fd, void *to, size_t bytes, off_t offset,
+		      size_t room);
 int __snprintf_chk(char *to, size_t bytes, int flag, size_t room,
 		   const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
@@ -72,4 +74,11 @@ ssize_t fortify_read(int fd, void *to, size_t bytes, size_t room)
 {
 	check("read", bytes, room);
 	return read(fd, to, bytes);
+}
+
+ssize_t fortify_pread(int fd, void *to, size_t bytes, off_t offset,
+		      size_t room)
+{
+	check("pread", bytes, room);
+	return pread(fd, to, bytes, offset);
 }

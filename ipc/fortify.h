@@ -45,6 +45,16 @@ FORTIFY ssize_t read(int fd, void *to, size_t bytes)
 	return fortify_read(fd, to, bytes, __builtin_object_size(to, 0));
 }
 
+/* The same of pread(2). */
+ssize_t fortify_pread(int fd, void *to, size_t bytes, off_t offset,
+		      size_t room);
+
+FORTIFY ssize_t pread(int fd, void *to, size_t bytes, off_t offset)
+{
+	return fortify_pread(fd, to, bytes, offset,
+			     __builtin_object_size(to, 0));
+}
+
 FORTIFY int vsnprintf(char *restrict to, size_t bytes,
 		      const char *restrict format, va_list args)
 {

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/stat.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -32,9 +31,10 @@
 #endif
 
 /*
- * syscall(2).  For calls in which processes sleep: musl has
- * no unwind tables, so that a debugger does not find out of its functions,
- * and this is part of ours.  x86-64 ABI, A.2.1.
+ * syscall(2), inline.  For calls in which processes sleep: musl has no unwind
+ * tables, so that a debugger does not find out of its functions, and this is
+ * part of ours.  And for arguments that a policy looks at: of an int that
+ * syscall() passes on the stack only 32 bits are defined.  x86-64 ABI, A.2.1.
  */
 static inline __attribute__((always_inline)) long
 kernel_call(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d,
@@ -67,7 +67,7 @@ static inline int kernel_epoll_wait(int fd, struct epoll_event *events,
 
 static inline int kernel_close_range(unsigned int first, unsigned int last)
 {
-	return (int)syscall(SYS_close_range, first, last, 0);
+	return (int)kernel_call(SYS_close_range, first, last, 0, 0, 0, 0);
 }
 
 /* preadv2(2) of one part, at the file's own position. */
@@ -77,13 +77,8 @@ static inline ssize_t kernel_read_flags(int fd, void *buffer, size_t bytes,
 	const struct iovec part = { buffer, bytes };
 
 	/* -1: the two halves of "no offset" */
-	return syscall(SYS_preadv2, fd, &part, 1, -1L, -1L, flags);
-}
-
-/* statx(2) of an open file. */
-static inline int kernel_statx(int fd, unsigned int mask, struct statx *stx)
-{
-	return (int)syscall(SYS_statx, fd, "", AT_EMPTY_PATH, mask, stx);
+	return kernel_call(SYS_preadv2, (uintptr_t)fd, (uintptr_t)&part, 1,
+			   (uintptr_t)-1, (uintptr_t)-1, (uintptr_t)flags);
 }
 
 #endif

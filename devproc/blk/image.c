@@ -14,8 +14,8 @@
 
 #include "devproc/blk/blk.h"
 #include "devproc/blk/bounce.h"
+#include "ipc/dio_align.h"
 #include "ipc/inherit.h"
-#include "ipc/kernel_calls.h"
 #include "ipc/log.h"
 #include "ipc/no_atime.h"
 
@@ -114,16 +114,10 @@ static bool is_power_of_two(uint32_t n)
 /* What O_DIRECT asks for here. */
 static void find_alignment(struct blk_image *image)
 {
-	struct statx stx;
-
-	if (kernel_statx(RES_FD, STATX_DIOALIGN, &stx) == 0 &&
-	    stx.stx_mask & STATX_DIOALIGN &&
-	    is_power_of_two(stx.stx_dio_offset_align) &&
-	    is_power_of_two(stx.stx_dio_mem_align)) {
-		image->io_align = stx.stx_dio_offset_align;
-		image->memory_align = stx.stx_dio_mem_align;
+	if (dio_align(RES_FD, &image->io_align, &image->memory_align) &&
+	    is_power_of_two(image->io_align) &&
+	    is_power_of_two(image->memory_align))
 		return;
-	}
 	/* A file system that does not say: the strictest for addresses. */
 	image->io_align = probe_io_align();
 	image->memory_align = 4096;

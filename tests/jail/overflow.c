@@ -41,6 +41,8 @@ static int write_by(const char *call, size_t bytes)
 		return by_vsnprintf(bytes, "%s", "some text") != 9;
 	else if (!strcmp(call, "read"))
 		return read(STDIN_FILENO, buffer, bytes) < 0;
+	else if (!strcmp(call, "pread"))
+		return pread(STDIN_FILENO, buffer, bytes, 0) < 0;
 	else
 		return 2;
 	return 0;
