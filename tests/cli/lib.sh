@@ -109,12 +109,14 @@ start_vm() {
 # ended STATUS: the VM that start_vm started ends with it, within 30 s
 ended() {
 	local guard result
-	(sleep 30 && kill -9 "$supervisor") >/dev/null 2>&1 &
+	# Sleeps without a child: there is a pipe that nobody writes to.
+	[ -p "$scratch/silence" ] || mkfifo "$scratch/silence"
+	{ read -rt 30 || kill -9 "$supervisor"; } <>"$scratch/silence" >/dev/null 2>&1 &
 	guard=$!
 	wait "$supervisor"
 	result=$?
-	pkill -P "$guard" 2>/dev/null
-	kill "$guard" 2>/dev/null
+	# Not SIGTERM: a child of bash that gets it at once still has our trap.
+	kill -KILL "$guard"
 	wait "$guard" 2>/dev/null
 	[ "$result" -eq "$1" ] && return
 	echo "# exit status $result, not $1"
