@@ -225,10 +225,9 @@ static void set_direct(struct device *dev)
 	if (!end->direct)
 		return;
 	/* With part of a block at its end the disk would become smaller. */
-	if (end->size_bytes % SECTOR_BYTES == 0 &&
-	    end->size_bytes % direct_align(end->fd))
-		end->direct = false;
-	else if (fcntl(end->fd, F_SETFL, O_DIRECT) < 0)
+	if ((end->size_bytes % SECTOR_BYTES == 0 &&
+	     end->size_bytes % direct_align(end->fd)) ||
+	    fcntl(end->fd, F_SETFL, O_DIRECT) < 0)
 		end->direct = false;
 	if (!end->direct)
 		log_warn("%s: %s: the file system has no O_DIRECT for it; going through the page cache",

@@ -16,6 +16,7 @@
 static char buffer[ROOM];
 static const char source[4096];
 
+__attribute__((format(printf, 2, 3)))
 static int by_vsnprintf(size_t bytes, const char *format, ...)
 {
 	va_list args;
