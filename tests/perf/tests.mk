@@ -16,17 +16,22 @@ $(O)/tests/perf/first_byte.guest: tests/perf/first_byte.S tests/guest/guest.lds 
 $(eval $(call program,tests/perf/bench_rebirth,tests/perf/bench_rebirth.c $(STORM)))
 $(eval $(call program,tests/perf/bench_reconnect,tests/perf/bench_reconnect.c))
 
-# bulkhead-blk without statistics, to measure what they cost.
-UNCOUNTED := $(patsubst %.c,$(O)/uncounted/%.o,$(filter-out gen/%,$(BLK))) $(O)/gen/policy_blk.o
+# bulkhead-blk without statistics, to measure what they cost: made as it is.
+UNCOUNTED := $(patsubst %.c,$(O)/musl/uncounted/%.o,$(filter-out gen/%,$(BLK))) \
+	$(call musl_objects,gen/policy_blk.c)
+$(O)/musl/uncounted/%.o: %.c tests/perf/uncounted.h | $(O)/include/.made
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(MUSL_COMPILE) -include tests/perf/uncounted.h -c -o $@ $<
+$(O)/tests/perf/blk_uncounted: $(UNCOUNTED)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(MUSL_LINK) -o $@ $^ -l:liburing.a $(QCOW2_LIBS) -l:libcap.a $(MUSL_END)
+OBJECTS += $(UNCOUNTED)
+BENCHES += $(O)/tests/perf/blk_uncounted
 $(O)/uncounted/%.o: %.c tests/perf/uncounted.h
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(COMPILE) -include tests/perf/uncounted.h -c -o $@ $<
-$(O)/tests/perf/blk_uncounted: $(UNCOUNTED)
-	$(call say,LD,$@)
-	$(Q)$(CC) $(LINK) -pthread -o $@ $^ -l:liburing.a $(QCOW2_LIBS) -lcap
-OBJECTS += $(UNCOUNTED)
-BENCHES += $(O)/tests/perf/blk_uncounted
 # The same of a queue alone.
 COUNTING := tests/perf/bench_counting.c tests/perf/cpu.c $(filter-out tests/fuzz/ring.c,$(FUZZ_RING))
 $(eval $(call program,tests/perf/bench_counting,$(COUNTING)))
