@@ -16,7 +16,6 @@
 #include <liburing.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -41,6 +40,13 @@
 #define PORTION_CACHED	32
 #define LITTLE		4	/* operations that the disk has */
 #define PLENTY		16
+
+/*
+ * Threads of io_uring that write into the page cache, where they do it all.
+ * They contend for the file's lock, and the more there are, the longer one may
+ * miss its turn; two, as one may be busy with a flush.
+ */
+#define WRITERS		2
 
 static struct io_uring ring;
 static unsigned int portion = PORTION_CACHED;
@@ -325,19 +331,15 @@ int file_io_watch(void)
 }
 
 /*
- * Into the page cache, most file systems write nothing that is not allowed to
- * wait.  io_uring tries it, and then has a thread of its own do it, each
- * request by itself.  Told that it will be so, it has a whole batch done there.
- * XFS, btrfs and block devices (FOP_BUFFER_WASYNC in the kernel) can do better.
+ * Into the page cache, ext4 writes nothing that is not allowed to wait.
+ * io_uring tries it, and then has a thread of its own do it, each request by
+ * itself.  Told beforehand that it will be so, it has a batch done there.
  */
 static bool cached_writes_wait(void)
 {
 	struct statfs fs;
-	struct stat st;
 
-	return fstat(RES_FD, &st) == 0 && S_ISREG(st.st_mode) &&
-	       fstatfs(RES_FD, &fs) == 0 && fs.f_type != XFS_SUPER_MAGIC &&
-	       fs.f_type != BTRFS_SUPER_MAGIC;
+	return fstatfs(RES_FD, &fs) == 0 && fs.f_type == EXT4_SUPER_MAGIC;
 }
 
 int file_io_open(bool direct, bool recorded, unsigned int nr_extra)
@@ -355,5 +357,6 @@ int file_io_open(bool direct, bool recorded, unsigned int nr_extra)
 		files[FILE_RECORD] = RES2_FD;
 	for (unsigned int i = 0; i < nr_extra; i++)
 		files[FILE_EXTRA + i] = EXTRA_FD + (int)i;
-	return ring_open(&ring, SQ_ENTRIES, BLK_MAX_REQUESTS, files, FILE_MAX);
+	return ring_open(&ring, SQ_ENTRIES, BLK_MAX_REQUESTS, files, FILE_MAX,
+			 image_write_flags ? WRITERS : 0);
 }

@@ -54,8 +54,18 @@ static int move_ring(struct io_uring *ring)
 	return 0;
 }
 
+/* io_uring_register(2), IORING_REGISTER_IOWQ_MAX_WORKERS */
+static int limit_workers(struct io_uring *ring, unsigned int most)
+{
+	unsigned int of_files_and_others[2] = { most, 0 };
+
+	return most ? io_uring_register_iowq_max_workers(ring,
+						of_files_and_others) : 0;
+}
+
 int ring_open(struct io_uring *ring, unsigned int sq_entries,
-	      unsigned int cq_entries, const int *files, unsigned int nr_files)
+	      unsigned int cq_entries, const int *files, unsigned int nr_files,
+	      unsigned int most_workers)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE |
@@ -72,6 +82,8 @@ int ring_open(struct io_uring *ring, unsigned int sq_entries,
 	ret = move_ring(ring);
 	if (!ret)
 		ret = io_uring_register_files(ring, files, nr_files);
+	if (!ret)
+		ret = limit_workers(ring, most_workers);
 	if (!ret)
 		ret = restrict_ring(ring);
 	if (ret)
