@@ -62,10 +62,10 @@ MUSL_INCLUDE ?= $(firstword $(wildcard /usr/include/x86_64-linux-musl \
 	/usr/x86_64-linux-musl/include /usr/lib/musl/include))
 MUSL_LIB ?= $(firstword $(wildcard /usr/lib/x86_64-linux-musl \
 	/usr/x86_64-linux-musl/lib64 /usr/x86_64-linux-musl/lib /usr/lib/musl/lib))
+# Asked when it is needed: a fresh machine has no compiler yet.
 compiler_file = $(shell $(CC) -print-file-name=$(1))
-COMPILER_INCLUDE := $(call compiler_file,include)
 FORTIFY = -include ipc/fortify.h
-MUSL_COMPILE = $(COMPILE) -nostdinc -isystem $(COMPILER_INCLUDE) \
+MUSL_COMPILE = $(COMPILE) -nostdinc -isystem $(call compiler_file,include) \
 	-isystem $(MUSL_INCLUDE) -isystem $(O)/include $(FORTIFY)
 # clang warns of musl's CMSG_NXTHDR(); the same files are compiled with glibc's.
 ifneq ($(findstring clang,$(CC)),)
