@@ -14,7 +14,7 @@ int peer_file_check(int fd, uint64_t end, uint64_t *page_bytes)
 	struct stat st;
 
 	/*
-	 * Not fstat(): the C library makes newfstatat(2) of it, which takes
+	 * Not fstat(): some C libraries make newfstatat(2) of it, which takes
 	 * paths, and a policy cannot tell that this one takes none.
 	 */
 	if (syscall(SYS_fstat, fd, &st) < 0)

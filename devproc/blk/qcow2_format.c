@@ -27,7 +27,7 @@ static int layer_fd(unsigned int number)
 	return number ? EXTRA_FD + (int)number - 1 : RES_FD;
 }
 
-/* The C library makes newfstatat(2) of fstat(), which the policy has not. */
+/* Some C libraries make newfstatat(2) of fstat(), which the policy has not. */
 static int status_of(int fd, struct stat *st)
 {
 	return (int)syscall(SYS_fstat, fd, st);
