@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cgroup.h"
@@ -26,6 +27,9 @@
 static const char *const controllers[] = { "cpu", "memory", "io" };
 
 #define NR_CONTROLLERS	(sizeof(controllers) / sizeof(controllers[0]))
+
+/* How long processes of a dead VM may take to be gone from its leaves. */
+#define TAKE_OVER_MS	2000
 
 /* --- controllers ------------------------------------------------------------- */
 
@@ -251,6 +255,23 @@ static int find_folder(struct vm *vm, char why[VM_WHY_MAX])
 	return 0;
 }
 
+/*
+ * What a folder that was there has in it is a dead VM's, whose processes may
+ * take a moment to be gone: whoever restarts a supervisor that was killed is
+ * faster than their memory is freed.
+ */
+static int take_over(const char *folder)
+{
+	const struct timespec moment = { .tv_nsec = 10 * 1000 * 1000 };
+	int ret = cgroup_remove_below(folder);
+
+	for (int i = 0; i < TAKE_OVER_MS / 10 && ret == -EBUSY; i++) {
+		nanosleep(&moment, NULL);
+		ret = cgroup_remove_below(folder);
+	}
+	return ret;
+}
+
 static int open_folder(struct vm *vm, char why[VM_WHY_MAX])
 {
 	struct cgroup *cg = vm->cgroup;
@@ -267,8 +288,7 @@ static int open_folder(struct vm *vm, char why[VM_WHY_MAX])
 			 cg->folder);
 		return folder_failed(vm, what, ret, why);
 	}
-	/* Of one that was there, what it has in it is a dead VM's. */
-	ret = fresh ? 0 : cgroup_remove_below(cg->folder);
+	ret = fresh ? 0 : take_over(cg->folder);
 	if (!ret)
 		return 0;
 	snprintf(what, sizeof(what),

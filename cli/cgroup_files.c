@@ -169,7 +169,19 @@ int cgroup_remove(const char *folder, const char *leaf)
 	return rmdir(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-int cgroup_remove_below(const char *folder)
+/* cgroup-v2.rst, cgroup.events: who is dying is still counted. */
+static int find_populated(const char *folder, const char *leaf)
+{
+	char path[CGROUP_PATH_MAX], text[64];
+	int ret;
+
+	cgroup_path(path, folder, leaf);
+	ret = cgroup_read(path, "cgroup.events", text, sizeof(text));
+	return !ret && strstr(text, "populated 1") ? -EBUSY : ret;
+}
+
+static int for_each_leaf(const char *folder,
+			 int (*visit)(const char *folder, const char *leaf))
 {
 	DIR *dir = opendir(folder);
 	struct dirent *entry;
@@ -179,9 +191,16 @@ int cgroup_remove_below(const char *folder)
 		return -errno;
 	while (!ret && (entry = readdir(dir)))
 		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-			ret = cgroup_remove(folder, entry->d_name);
+			ret = visit(folder, entry->d_name);
 	closedir(dir);
 	return ret;
+}
+
+int cgroup_remove_below(const char *folder)
+{
+	int ret = for_each_leaf(folder, find_populated);
+
+	return ret ? ret : for_each_leaf(folder, cgroup_remove);
 }
 
 int cgroup_enter(const char *folder, const char *leaf)

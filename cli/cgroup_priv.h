@@ -47,7 +47,7 @@ bool cgroup_is_one(const char *folder);
 int cgroup_make(const char *folder, const char *leaf);
 int cgroup_remove(const char *folder, const char *leaf);
 
-/* Every leaf of it; -EBUSY one has processes. */
+/* Every leaf of it; -EBUSY one has processes, and all are left. */
 int cgroup_remove_below(const char *folder);
 
 /* Move this process there. */

@@ -62,6 +62,14 @@ start_vm && [ "$(leaf blk)" = vda ] && "$bulkhead" kill "$vm"
 ended 7
 gone
 report "the next takes them over, and removes them"
+# As in the moment after that kill: what was there takes its time to die.
+mkdir -p "$own/bulkhead-$vm/vda"
+sleep 1 &
+echo $! >"$own/bulkhead-$vm/vda/cgroup.procs"
+start_vm && [ "$(leaf blk)" = vda ] && "$bulkhead" kill "$vm"
+ended 7
+gone
+report "and waits for what is still dying there"
 
 mkdir "$unit/vm"
 start_vm --set "vm.cgroup=$unit/vm" && [ "$(grep -c . "$unit/vm/vda/cgroup.procs")" -eq 1 ] &&
