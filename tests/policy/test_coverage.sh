@@ -38,7 +38,7 @@ fi
 watch() {
 	local name=$1
 	shift
-	timeout -k 5 60 strace -f -q -e raw='!prctl,seccomp' \
+	timeout -k 5 180 strace -f -q -e raw='!prctl,seccomp' \
 		-o "$scratch/$name.log" "$@" >"$scratch/$name.out" 2>&1 ||
 		echo "# $* ends with status $? under strace"
 }
