@@ -3,9 +3,9 @@
  * Operations on files through the io_uring at RING_FD, see file_io.h.
  * bulkhead-blk, D4.
  *
- * Operations gather in the submission queue and go to the kernel together,
- * in portions.  When that is full they go at once; what finds no room even then waits, and
- * goes on as soon as something has completed.
+ * Operations gather in the submission queue and go to the kernel together, in
+ * portions.  When that is full they go at once; what finds no room even then
+ * waits, and goes on as soon as something has completed.
  */
 #include "devproc/blk/file_io.h"
 
