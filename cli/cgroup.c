@@ -29,7 +29,8 @@ static const char *const controllers[] = { "cpu", "memory", "io" };
 #define NR_CONTROLLERS	(sizeof(controllers) / sizeof(controllers[0]))
 
 /* How long processes of a dead VM may take to be gone from its leaves. */
-#define TAKE_OVER_MS	2000
+#define TAKE_OVER_MS	10000	/* by its name the folder is ours */
+#define TAKE_OVER_PATH_MS 2000	/* a living VM may have the user's, too */
 
 /* --- controllers ------------------------------------------------------------- */
 
@@ -260,14 +261,15 @@ static int find_folder(struct vm *vm, char why[VM_WHY_MAX])
  * take a moment to be gone: whoever restarts a supervisor that was killed is
  * faster than their memory is freed.
  */
-static int take_over(const char *folder)
+static int take_over(const struct cgroup *cg)
 {
 	const struct timespec moment = { .tv_nsec = 10 * 1000 * 1000 };
-	int ret = cgroup_remove_below(folder);
+	int most_ms = cg->automatic ? TAKE_OVER_MS : TAKE_OVER_PATH_MS;
+	int ret = cgroup_remove_below(cg->folder);
 
-	for (int i = 0; i < TAKE_OVER_MS / 10 && ret == -EBUSY; i++) {
+	for (int i = 0; i < most_ms / 10 && ret == -EBUSY; i++) {
 		nanosleep(&moment, NULL);
-		ret = cgroup_remove_below(folder);
+		ret = cgroup_remove_below(cg->folder);
 	}
 	return ret;
 }
@@ -288,7 +290,7 @@ static int open_folder(struct vm *vm, char why[VM_WHY_MAX])
 			 cg->folder);
 		return folder_failed(vm, what, ret, why);
 	}
-	ret = fresh ? 0 : take_over(cg->folder);
+	ret = fresh ? 0 : take_over(cg);
 	if (!ret)
 		return 0;
 	snprintf(what, sizeof(what),

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "cli/children.h"
+#include "cli/procfs.h"
 #include "cli/resources.h"
 #include "ipc/fdmsg.h"
 #include "ipc/inherit.h"
@@ -32,8 +33,9 @@
 
 #define BIRTH_MS	5000	/* from clone to exec */
 #define SEND_MS		500	/* for room in a life channel */
-#define TRACER_MS	100	/* to let go of a process that is dead */
+#define TRACER_MS	1000	/* to let go of a process that is dead */
 #define CORE_GRACE_MS	300	/* see take_causes() */
+#define CORE_END_MS	5000	/* for KVM to give back what a dying core had */
 #define DEVICE_GRACE_MS	10	/* each */
 
 #define DEVICE_FILES	256	/* eventfds of all queues, memory regions */
@@ -313,6 +315,14 @@ static bool died_badly(const struct child *child, int timeout_ms)
 	       !death_is_clean(&info);
 }
 
+/* Or about to be; its links end before KVM has given back what it had. */
+static bool core_is_dead(const struct child *core)
+{
+	return child_is_dead(core, CORE_GRACE_MS) ||
+	       (child_alive(core) && proc_is_dying(core->birth.pid) &&
+		child_is_dead(core, CORE_END_MS));
+}
+
 /*
  * Cause before effect.  A link ends a moment before its process does, and the
  * process at the other end may be seen dead first: a device ends by itself
@@ -328,7 +338,7 @@ static void take_causes(struct child *child)
 	if (child != &vm->core) {
 		/* An end that was asked for has no other cause. */
 		if (child->state != CHILD_STOPPING && !died_badly(child, 0) &&
-		    child_is_dead(&vm->core, CORE_GRACE_MS))
+		    core_is_dead(&vm->core))
 			child_take_death(&vm->core);
 		return;
 	}

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/procfs.h"
 #include "cli/resources.h"
 #include "ipc/fdmsg.h"
 #include "ipc/no_atime.h"
@@ -77,6 +78,7 @@ static bool holds_lock(const char *pid, const char *number,
 	return locked;
 }
 
+/* One that is dying is waited for, not named. */
 static bool process_holds_lock(const char *pid, const struct stat *st)
 {
 	char path[64];
@@ -84,6 +86,8 @@ static bool process_holds_lock(const char *pid, const struct stat *st)
 	bool found = false;
 	DIR *dir;
 
+	if (proc_is_dying(atoi(pid)))
+		return false;
 	snprintf(path, sizeof(path), "/proc/%.10s/fd", pid);
 	dir = opendir(path);
 	if (!dir)
@@ -136,12 +140,14 @@ static void read_title(pid_t pid, char *title, size_t len)
 /*
  * Take the lock.  A process that died lets go of it only when the kernel has
  * ended its io_uring, a moment after it was reaped: a lock is waited for that
- * moment, and one without a visible holder longer.  Return: 0, -EBUSY with *holder, or another -errno.
+ * moment, and one without a visible holder longer.
+ * Return: 0, -EBUSY with *holder, or another -errno.
  */
 static int try_lock(const struct config_device *cfg, int fd,
 		    const struct stat *st, pid_t *holder)
 {
 	long long begin_ms = fdmsg_now_ms();
+	pid_t seen = 0;	/* who had it when we last looked */
 	bool look = false;
 	struct flock lock;
 
@@ -158,8 +164,10 @@ static int try_lock(const struct config_device *cfg, int fd,
 		if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
 			lock.l_pid = 0;
 		*holder = look ? lock_holder(st, &lock) : 0;
-		if (*holder)
+		/* Between its signal and its end, one that dies looks alive. */
+		if (*holder && *holder == seen)
 			break;
+		seen = *holder;
 		poll(NULL, 0, look ? LOCK_STEP_MS : 1);
 		look = fdmsg_now_ms() - begin_ms > LOCK_GRACE_MS;
 	} while (fdmsg_now_ms() - begin_ms < LOCK_WAIT_MS);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See cli/procfs.h.  Run by clients. */
+/* See cli/procfs.h.  Supervisor, clients. */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,11 +10,12 @@
 
 #include "cli/procfs.h"
 
-/* proc(5): fields 14 and 15 of stat, after a name that may hold anything. */
-static int read_cpu(pid_t pid, uint64_t *cpu_ms)
+#define STAT_MAX	1024u
+
+/* Return: stat from field 3 on, after a name that may hold anything; or NULL. */
+static const char *read_stat(pid_t pid, char text[STAT_MAX])
 {
-	char path[40], text[1024];
-	unsigned long user, system;
+	char path[40];
 	const char *after;
 	size_t len;
 	FILE *f;
@@ -21,13 +23,24 @@ static int read_cpu(pid_t pid, uint64_t *cpu_ms)
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	f = fopen(path, "re");
 	if (!f)
-		return -ESRCH;
-	len = fread(text, 1, sizeof(text) - 1, f);
+		return NULL;
+	len = fread(text, 1, STAT_MAX - 1, f);
 	fclose(f);
 	text[len] = '\0';
 	after = strrchr(text, ')');
-	if (!after ||
-	    sscanf(after + 1,
+	return after ? after + 1 : NULL;
+}
+
+/* proc(5): fields 14 and 15 of stat. */
+static int read_cpu(pid_t pid, uint64_t *cpu_ms)
+{
+	char text[STAT_MAX];
+	unsigned long user, system;
+	const char *fields = read_stat(pid, text);
+
+	if (!fields)
+		return -ESRCH;
+	if (sscanf(fields,
 		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
 		   &user, &system) != 2)
 		return -EPROTO;
@@ -87,4 +100,22 @@ int proc_read_load(pid_t pid, struct proc_load *load)
 	int ret = read_private(pid, &load->private_kib);
 
 	return ret ? ret : read_cpu(pid, &load->cpu_ms);
+}
+
+/* proc(5): field 9 of stat, flags, and field 31, signals that are pending. */
+bool proc_is_dying(pid_t pid)
+{
+	const unsigned int exiting = 0x4;	/* PF_EXITING, sched.h */
+	char text[STAT_MAX];
+	unsigned int flags;
+	unsigned long pending;
+	const char *fields = read_stat(pid, text);
+
+	if (!fields ||
+	    sscanf(fields,
+		   " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d"
+		   " %*d %*d %*d %*d %*d %*u %*u %*d %*u %*u %*u %*u %*u %*u %lu",
+		   &flags, &pending) != 2)
+		return false;
+	return flags & exiting || pending & 1ul << (SIGKILL - 1);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What /proc says about a process, for `bulkhead ps` and `top`. */
+/* What /proc says about a process. */
 #ifndef CLI_PROCFS_H
 #define CLI_PROCFS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -21,5 +22,11 @@ struct proc_load {
 /* Return: 0, -ESRCH it is gone, or another -errno. */
 int proc_read_load(pid_t pid, struct proc_load *load);
 int proc_read_usage(pid_t pid, struct proc_usage *usage);
+
+/*
+ * It has been killed, or has ended, and is still there: its memory goes first,
+ * its files and their locks a while later.  False also if nothing can be told.
+ */
+bool proc_is_dying(pid_t pid);
 
 #endif

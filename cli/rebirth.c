@@ -479,7 +479,8 @@ static void beat(struct device *dev, long long now_ms, bool fair)
 
 static long long heartbeat_step_ms(const struct vm *vm)
 {
-	return vm->cfg->heartbeat_ms / 3;
+	/* Rounded up: three of them are a heartbeat at least. */
+	return (vm->cfg->heartbeat_ms + 2) / 3;
 }
 
 static void beat_all(struct vm *vm, long long now_ms)

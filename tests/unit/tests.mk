@@ -5,6 +5,7 @@ $(eval $(call test,tests/unit/test_life,tests/unit/test_life.c ipc/life.c ipc/fd
 $(eval $(call test,tests/unit/test_log,tests/unit/test_log.c ipc/log.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_config,tests/unit/test_config.c $(CLI_CONFIG) ipc/life.c ipc/fdmsg.c,-linih $(CHECK)))
 $(eval $(call test,tests/unit/test_client,tests/unit/test_client.c cli/client.c cli/runtime_dir.c $(CLI_CONFIG) ipc/life.c ipc/log.c ipc/fdmsg.c,-linih -ljansson $(CHECK)))
+$(eval $(call test,tests/unit/test_procfs,tests/unit/test_procfs.c cli/procfs.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_events,tests/unit/test_events.c cli/events.c cli/loop.c ipc/life.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_fault_parse,tests/unit/test_fault_parse.c cli/fault_parse.c ipc/fault.c ipc/life.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_child_log,tests/unit/test_child_log.c cli/child_log.c cli/loop.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
