@@ -126,7 +126,7 @@ JAIL := jail/heritage.c jail/birth.c jail/stages.c jail/capabilities.c jail/birt
 CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
 	cli/config_value.c cli/config_backing.c cli/throttle_parse.c cli/bytes.c cli/config_limits.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
 CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c cli/loop.c \
-	cli/runtime_dir.c cli/notify.c cli/cgroup.c cli/cgroup_files.c cli/resources.c cli/memory.c cli/image.c ipc/no_atime.c ipc/dio_align.c \
+	cli/runtime_dir.c cli/procfs.c cli/notify.c cli/cgroup.c cli/cgroup_files.c cli/resources.c cli/memory.c cli/image.c ipc/no_atime.c ipc/dio_align.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \
 	cli/children.c cli/rebirth.c cli/pause.c cli/spare.c cli/ids.c cli/child_log.c cli/events.c cli/control.c \
 	cli/control_commands.c cli/control_faults.c cli/faults.c \
@@ -144,7 +144,7 @@ CLI_DISK := cli/disk.c cli/disk_open.c cli/disk_child.c cli/disk_io.c \
 	cli/disk_commit.c cli/disk_child_commit.c cli/disk_child_empty.c \
 	$(QCOW2) gen/policy_disk.c $(filter-out $(JAIL),$(CONFINE))
 CLI := cli/main.c cli/cmd_config_args.c cli/cmd_run.c cli/cmd_check.c \
-	cli/cmd_ps.c cli/procfs.c cli/cmd_stop.c cli/cmd_device.c cli/cmd_disk.c cli/cmd_fault.c cli/cmd_replay.c cli/replay.c \
+	cli/cmd_ps.c cli/cmd_stop.c cli/cmd_device.c cli/cmd_disk.c cli/cmd_fault.c cli/cmd_replay.c cli/replay.c \
 	cli/client.c \
 	$(sort $(CLI_STATS) $(CLI_CONFIG) $(CLI_SUPERVISOR) $(CLI_DOCTOR) $(CLI_DISK) $(JAIL) $(IPC))
 

@@ -4,7 +4,7 @@
 # start, and that nothing of it is left there.
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-vm=cgrouped$$
+vm=cgrouped${$}x
 # shellcheck disable=SC2034	# make_files takes it
 guest=$build/tests/guest/virtio_blk.guest
 make_files

@@ -12,7 +12,7 @@ talk=$build/tests/cli/talk
 scratch=$(mktemp -d)
 chmod 755 "$scratch"
 export BULKHEAD_RUNTIME_DIR=$scratch/run
-vm=cli$$	# a name that no other VM of this host has
+vm=cli${$}x	# a name that no other VM's begins with
 number=0 status=0
 
 clean_up() {
@@ -65,17 +65,17 @@ make_files() {
 	CONF
 }
 
+# no_process: of the VM
+no_process() {
+	! pgrep -f "^bulkhead: $vm" >/dev/null
+}
+
 # nothing_left: no process of the VM, no file of it
 nothing_left() {
-	local tries=0
-	while pgrep -f "^bulkhead: $vm" >/dev/null; do
-		tries=$((tries + 1))
-		[ "$tries" -lt 100 ] || {
-			echo "# left behind: $(pgrep -af "^bulkhead: $vm")"
-			return 1
-		}
-		sleep 0.02
-	done
+	within 10 no_process || {
+		echo "# left behind: $(pgrep -af "^bulkhead: $vm")"
+		return 1
+	}
 	[ ! -d "$BULKHEAD_RUNTIME_DIR" ] || [ -z "$(ls -A "$BULKHEAD_RUNTIME_DIR")" ] || {
 		echo "# left behind: $(ls -A "$BULKHEAD_RUNTIME_DIR")"
 		return 1
@@ -130,6 +130,31 @@ says() {
 	echo "# no '$1' in:"
 	sed 's/^/# /' "$scratch/err"
 	return 1
+}
+
+# said PATTERN: the same, as a question
+said() {
+	grep -qE -- "$1" "$scratch/err"
+}
+
+# within SECONDS COMMAND...: it succeeds before they are over
+within() {
+	local end=$((SECONDS + $1 + 1))
+	shift
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.02
+	done
+}
+
+# says_in_time PATTERN: the log has it, within ten seconds
+says_in_time() {
+	within 10 said "$1" || says "$1"
+}
+
+# sockets PATH NUMBER: at least so many, the listening one included
+sockets() {
+	[ "$(grep -c " $1\$" /proc/net/unix)" -ge "$2" ]
 }
 
 # explain: why the test fails; false

@@ -6,6 +6,7 @@
  * Usage: talk SOCKET [QUIET_MS]
  */
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define QUIET_MS	1000
+#define FIRST_MS	10000
 
 static int connect_to(const char *path)
 {
@@ -28,20 +30,27 @@ static int connect_to(const char *path)
 		       fd;
 }
 
-/* A socket that is full or gone ends the sending, not the test. */
-static void send_input(int fd)
+/*
+ * A socket that is full or gone ends the sending, not the test.
+ * Return: whether there was anything to send.
+ */
+static bool send_input(int fd)
 {
 	char buf[4096];
+	bool any = false;
 	ssize_t len;
 
-	while ((len = read(STDIN_FILENO, buf, sizeof(buf))) > 0)
+	while ((len = read(STDIN_FILENO, buf, sizeof(buf))) > 0) {
+		any = true;
 		if (send(fd, buf, (size_t)len, MSG_NOSIGNAL) != len)
-			return;
+			break;
+	}
+	return any;
 }
 
 int main(int argc, char **argv)
 {
-	int quiet_ms = argc > 2 ? atoi(argv[2]) : QUIET_MS;
+	int quiet_ms = argc > 2 ? atoi(argv[2]) : QUIET_MS, wait_ms;
 	struct pollfd in = { .events = POLLIN };
 	char buf[4096];
 	ssize_t len;
@@ -51,10 +60,13 @@ int main(int argc, char **argv)
 		perror(argc > 1 ? argv[1] : "talk SOCKET [QUIET_MS]");
 		return EXIT_FAILURE;
 	}
-	send_input(in.fd);
-	while (poll(&in, 1, quiet_ms) == 1 &&
-	       (len = read(in.fd, buf, sizeof(buf))) > 0)
+	/* Who has said something may wait for the first word of an answer. */
+	wait_ms = send_input(in.fd) ? FIRST_MS : quiet_ms;
+	while (poll(&in, 1, wait_ms) == 1 &&
+	       (len = read(in.fd, buf, sizeof(buf))) > 0) {
 		if (write(STDOUT_FILENO, buf, (size_t)len) != len)
 			return EXIT_FAILURE;
+		wait_ms = quiet_ms;
+	}
 	return EXIT_SUCCESS;
 }

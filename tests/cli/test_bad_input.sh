@@ -186,13 +186,8 @@ kill -KILL "$supervisor"
 wait "$supervisor" 2>/dev/null
 [ -S "$BULKHEAD_RUNTIME_DIR/$vm.sock" ] && [ -S "$scratch/serial.sock" ]
 report "a killed supervisor leaves its sockets"
-tries=0
-while pgrep -f "^bulkhead: $vm" >/dev/null && [ "$tries" -lt 50 ]; do
-	tries=$((tries + 1))
-	sleep 0.02
-done
-[ "$tries" -lt 50 ]
-report "but no process for a second"
+within 10 no_process
+report "but no process"
 run_vm --set vm.cmdline=off && ! says 'stale|warning' >/dev/null && nothing_left
 report "a stale runtime folder"
 run_vm --set vm.cmdline=off --set "serial.connect=socket:$scratch/serial.sock" &&

@@ -71,7 +71,7 @@ for _ in 1 2 3 4 5 6 7 8; do
 	(sleep 20 | "$talk" "$socket" 100) >/dev/null 2>&1 &
 	echo $! >>"$scratch/mute"
 done
-sleep 0.5
+within 10 sockets "$socket" 9
 answered "the ninth client is told to come back" \
 	'{"version":1,"command":"status"}' '.ok == false and (.error | test("too many"))'
 sleep 6
@@ -93,7 +93,7 @@ kill -0 "$supervisor" && "$bulkhead" ps "$vm" | grep -q running
 report "the VM has not minded any of it"
 printf '{"version":1,"command":"wait"}\n' | "$talk" "$socket" 5000 >"$scratch/waits" &
 waiter=$!
-sleep 0.3
+within 10 [ -s "$scratch/waits" ]
 answered "kill" '{"version":1,"command":"kill"}' .ok
 wait "$waiter"
 tail -n 1 "$scratch/waits" | jq -e '.ok and .event == "over" and .status == 7' >/dev/null

@@ -107,7 +107,7 @@ report "no image"
 qemu-img create -q -f qcow2 held 1M
 "$build/bulkhead-blk" --socket-path="$scratch/s" --blk-file=held --format=qcow2 2>/dev/null &
 blk=$!
-for ((i = 0; i < 300; i++)); do [ -S s ] && break; sleep 0.01; done
+within 10 sockets "$scratch/s" 1
 disk 1 check --repair held && one_line "in use by process $blk"
 report "an image in use is refused"
 kill "$blk"

@@ -73,9 +73,13 @@ cp "$scratch/overlay" "$scratch/before" &&
 	last=$(sed -n '$s/:.*//p' "$scratch/cuts") && is_whole &&
 	qemu-img compare -q -f qcow2 -F qcow2 "$scratch/overlay" "$last"
 report "its record is the image"
+born_again() {
+	local now
+	now=$(process blk) && [ "$now" != "$old" ]
+}
 start_vm &&
 	"$bulkhead" device "$vm" restart vda >/dev/null 2>&1 &&
-	kill -9 "$(process blk)" && sleep 0.5 && process blk >/dev/null
+	old=$(process blk) && kill -9 "$old" && within 10 born_again
 report "started, restarted, killed and born again"
 "$bulkhead" disk check --repair "$scratch/mid" >"$scratch/disk" 2>&1
 [ $? -eq 1 ] && grep -q 'in use by process' "$scratch/disk"

@@ -42,10 +42,13 @@ ends "a vCPU that cannot go on" 4 "the guest's processor stopped: vcpu0" \
 
 # --- reboot: another life, with the same name and socket ---
 start_vm --set vm.cmdline=reset --set vm.on_reboot=restart
-sleep 2.5
-[ "$(grep -c ': running' "$scratch/err")" -ge 2 ]
+lives() { grep -c ': running' "$scratch/err"; }
+lived() { [ "$(lives)" -ge "$1" ]; }
+began=$SECONDS
+within 10 lived 2
 report "on_reboot = restart: the guest runs again"
-[ "$(grep -c ': running' "$scratch/err")" -le 4 ]
+sleep 2.5
+[ "$(lives)" -le $((2 + SECONDS - began)) ]
 report "a guest that resets at once is slowed down"
 "$bulkhead" ps --json "$vm" | jq -e '[.[0].processes[].births] | min == 1 and max >= 2' >/dev/null
 report "every other process was born again"
@@ -146,7 +149,7 @@ done
 report "$moments signals at different moments: all end, nothing is left"
 start_vm --set vm.stop_timeout=20s
 kill -INT "$supervisor"
-sleep 0.2
+says_in_time 'power button pressed'
 kill -INT "$supervisor"
 ended 7 && says 'Interrupt: killing' && nothing_left
 report "a second signal kills"
@@ -164,10 +167,7 @@ report "31 devices"
 "$build/bulkhead-blk" --socket-path="$scratch/v.sock" \
 	--blk-file="$scratch/d1.img" >"$scratch/blk" 2>&1 &
 backend=$!
-for _ in $(seq 100); do
-	[ -S "$scratch/v.sock" ] && break
-	sleep 0.02
-done
+within 10 sockets "$scratch/v.sock" 1
 start_vm --set "blk d1.socket=$scratch/v.sock" --set 'blk d1.on_crash=stop'
 "$bulkhead" ps "$vm" | grep -q "blk  *foreign  *0 .*$scratch/v.sock"
 report "socket = : a back-end that somebody else runs"
@@ -195,10 +195,7 @@ if [ "$(id -u)" -eq 0 ] && as_nobody test -x "$bulkhead" &&
 		as_nobody "$bulkhead" run "$scratch/nobody/vm.conf"' \
 		>"$scratch/out" 2>"$scratch/err" </dev/null &
 	supervisor=$!
-	for _ in $(seq 200); do
-		grep -q ': running' "$scratch/err" && break
-		sleep 0.02
-	done
+	within 10 said ': running'
 	{
 		as_nobody "$bulkhead" ps --jail "$vm" >"$scratch/ps" &&
 			[ "$(grep -c 'CapEff 0, CapBnd 0, NoNewPrivs 1, Seccomp 2, own namespaces 7/7' "$scratch/ps")" -eq 4 ]
@@ -230,8 +227,9 @@ if command -v script >/dev/null; then
 			! cmp -s "$scratch/before" "$scratch/during" && nothing_left
 		report "the terminal is raw meanwhile, and restored after SIG$signal"
 	done
-	(sleep 2; printf '\001x'; sleep 2) | timeout -k 5 20 script -qec \
-		"$bulkhead run $scratch/vm.conf" /dev/null >"$scratch/out"
+	: >"$scratch/err"
+	(within 10 said ': running'; printf '\001x'; sleep 2) | timeout -k 5 20 script -qec \
+		"$bulkhead run $scratch/vm.conf 2>&1 | tee $scratch/err" /dev/null >"$scratch/out"
 	grep -q 'Ctrl-A x: killing' "$scratch/out" && nothing_left
 	report "Ctrl-A x ends the VM"
 else
@@ -258,6 +256,8 @@ pty=$("$bulkhead" ps --json "$vm" |
 report "connect = pty: ps shows $pty"
 timeout 5 head -n 1 <"$pty" >"$scratch/pty" &
 reader=$!
+reads_pty() { [ "$(readlink "/proc/$reader/fd/0")" = "$pty" ]; }
+within 10 reads_pty
 sleep 0.5
 "$bulkhead" stop "$vm" --timeout 5 >/dev/null
 wait "$reader"
@@ -270,6 +270,7 @@ start_vm --set vm.cmdline=button --set vm.stop_timeout=20s \
 	--set "serial.connect=socket:$scratch/serial.sock"
 "$talk" "$scratch/serial.sock" 3000 </dev/null >"$scratch/first" &
 first=$!
+within 10 sockets "$scratch/serial.sock" 2
 sleep 0.3
 "$bulkhead" stop "$vm" >/dev/null
 wait "$first"

@@ -6,7 +6,7 @@
 # its own tools, and the same rights by other means.
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
-vm=service$$
+vm=service${$}x
 unit=$source/systemd/bulkhead@.service
 
 # --- the file ----------------------------------------------------------------

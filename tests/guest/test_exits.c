@@ -148,9 +148,12 @@ static void run_stop(void)
 	bool halting = vm_wait_text(vm, "halting\n", TIMEOUT_MS);
 	struct life_ping ping = { .cookie = 0x1234567890 };
 
+	bool alive = true;
+
 	life_send(vm->life_fd, LIFE_PING, &ping, NULL, 0, TIMEOUT_MS);
-	if (!tap_result(halting && vm_wait_exit(vm, 300) == -1 &&
-			vm->pong == ping.cookie,
+	for (int i = 0; i < 50 && alive && vm->pong != ping.cookie; i++)
+		alive = vm_wait_exit(vm, 300) == -1;
+	if (!tap_result(halting && alive && vm->pong == ping.cookie,
 			"HLT stays inside KVM, pings are answered"))
 		vm_show(vm);
 	vm_send(vm, LIFE_STOP);

@@ -100,7 +100,7 @@ static void test_limit(void)
 	ok = tap_result(strike(&vm, SIGKILL, 2) == 2,
 			"as many deaths as max_restarts allows");
 	kill(storm_vm_wait_for(&vm, "blk-vda"), SIGKILL);
-	ok &= tap_result(storm_vm_says(&vm, "given up", 2000),
+	ok &= tap_result(storm_vm_says(&vm, "given up", STORM_TIMEOUT_MS),
 			 "one more: the device is given up");
 	ok &= tap_result(kill(vm.supervisor, 0) == 0 &&
 			 storm_vm_process(&vm, "bulkhead-core") > 0,
@@ -130,7 +130,7 @@ static void test_pause(const char *comm, const char *device, const char *verb)
 	storm_vm_start(&vm, "on_crash = pause\nmax_restarts = 0");
 	for (int i = 0; i < NR_PAUSES; i++) {
 		stood &= kill(storm_vm_wait_for(&vm, comm), SIGKILL) == 0 &&
-			 storm_vm_says(&vm, "the VM is paused", 2000) &&
+			 storm_vm_says(&vm, "the VM is paused", STORM_TIMEOUT_MS) &&
 			 stands_still(&vm);
 		moved &= storm_vm_device(&vm, verb, device) &&
 			 storm_vm_says(&vm, "the VM goes on", 5000) &&
@@ -152,7 +152,7 @@ static void test_policy(const char *line, const char *text, bool runs_on,
 
 	storm_vm_start(&vm, line);
 	kill(storm_vm_wait_for(&vm, "blk-vda"), SIGKILL);
-	ok = storm_vm_says(&vm, text, 2000);
+	ok = storm_vm_says(&vm, text, STORM_TIMEOUT_MS);
 	for (int i = 0; !runs_on && i < END_TRIES &&
 			storm_vm_process(&vm, "bulkhead-core") > 0; i++)
 		usleep(20000);

@@ -76,12 +76,12 @@ static int disk_start(pid_t *pid)
 	return pair[0];
 }
 
-/* -1: still there after a second. */
+/* -1: still there after TIMEOUT_MS. */
 static int disk_wait(pid_t pid)
 {
 	int status;
 
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < TIMEOUT_MS / 10; i++) {
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			return WIFEXITED(status) ? WEXITSTATUS(status) :
 			       128 + WTERMSIG(status);

@@ -246,11 +246,11 @@ static void test_death_of_a_traced(void)
 
 	harness_birth(PROBE_POLICY_RNG, &child);
 	harness_wait_state(page, PROBE_STATE_CONFINED);
-	tracer = trace_and_sleep(child.pid, 3);
+	tracer = trace_and_sleep(child.pid, 30);
 	begin_ms = fdmsg_now_ms();
 	birth_kill(&child);
 	tap_result(birth_reap(&child, &info, 50) == -ETIMEDOUT &&
-		   fdmsg_now_ms() - begin_ms < 1500,
+		   fdmsg_now_ms() - begin_ms < 15000,
 		   "a death that a tracer keeps to itself is not waited for");
 	kill(tracer, SIGKILL);
 	waitpid(tracer, NULL, 0);
@@ -284,7 +284,7 @@ static void test_deaths(void)
 
 /*
  * All processes that a supervisor leaves behind hold the write end of its
- * pipe: end-of-file within a second means that there are none.
+ * pipe: end-of-file means that there are none.
  */
 static bool all_gone(int read_end)
 {
@@ -293,7 +293,7 @@ static bool all_gone(int read_end)
 	ssize_t len;
 
 	do {
-		if (poll(&end, 1, 1000) <= 0)
+		if (poll(&end, 1, 10000) <= 0)
 			return false;
 		len = read(read_end, text, sizeof(text));
 	} while (len > 0);

@@ -88,8 +88,8 @@ test_deadline()
 {
 	local status
 
-	"$lab" -t 25 -o "$work/late" -- sh -c \
-		'echo early; echo early > /lab/out/file; sleep 60' \
+	"$lab" -t 60 -o "$work/late" -- sh -c \
+		'echo early; echo early > /lab/out/file; sleep 120' \
 		> "$work/stdout" 2> "$work/stderr"
 	status=$?
 	same "the deadline gives 124" 124 "$status"

@@ -11,7 +11,7 @@ build=$(realpath "${BULKHEAD_BUILD:-build}")
 export BULKHEAD_BUILD=$build
 scratch=$(mktemp -d)
 export BULKHEAD_RUNTIME_DIR=$scratch/run
-vm=coverage$$
+vm=coverage${$}x
 
 clean_up() {
 	local pid

@@ -163,9 +163,10 @@ static void *answer_in_drops(void *unused)
 	return unused;
 }
 
-START_TEST(a_reply_has_one_deadline)
+/* Return: milliseconds that it took to give up. */
+static long long wait_for_drops(void)
 {
-	long long start = fdmsg_now_ms();
+	long long start = fdmsg_now_ms(), took;
 	pthread_t peer;
 	uint64_t features;
 
@@ -175,9 +176,25 @@ START_TEST(a_reply_has_one_deadline)
 	ck_assert_int_eq(vhost_user_recv_reply(pair[1],
 			 VHOST_USER_GET_FEATURES, &features, sizeof(features),
 			 sizeof(features), NULL, 1500), -ETIMEDOUT);
-	ck_assert_int_ge(fdmsg_now_ms() - start, 1499);
-	ck_assert_int_lt(fdmsg_now_ms() - start, 2700);
+	took = fdmsg_now_ms() - start;
 	pthread_join(peer, NULL);
+	close(pair[0]);
+	close(pair[1]);
+	return took;
+}
+
+/* Two would take 2900 each time; a busy machine may, but not thrice. */
+START_TEST(a_reply_has_one_deadline)
+{
+	long long took = 0;
+
+	for (int tries = 0; tries < 3; tries++) {
+		took = wait_for_drops();
+		ck_assert_int_ge(took, 1499);
+		if (took < 2700)
+			return;
+	}
+	ck_abort_msg("took %lld ms", took);
 }
 END_TEST
 

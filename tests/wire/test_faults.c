@@ -196,9 +196,9 @@ START_TEST(a_delay_takes_its_time_and_blocks_nobody)
 	ck_assert_int_eq(front_blk_submit(queue, &other, VIRTIO_BLK_T_IN, 5,
 					  512), 0);
 	front_kick(queue);
-	ck_assert(front_take_wait(queue, &cookie, NULL, 1000));
+	ck_assert(front_take_wait(queue, &cookie, NULL, FRONT_TIMEOUT_MS));
 	ck_assert_ptr_eq(cookie, &other);
-	ck_assert(front_take_wait(queue, &cookie, NULL, 1000));
+	ck_assert(front_take_wait(queue, &cookie, NULL, FRONT_TIMEOUT_MS));
 	ck_assert_ptr_eq(cookie, &blk);
 	ck_assert_int_ge(now_ms() - began, 200);
 	ck_assert_uint_eq(front_blk_status(&front, &blk), VIRTIO_BLK_S_OK);
@@ -218,7 +218,7 @@ START_TEST(a_held_request_waits_until_the_rule_is_gone)
 	/* The process itself is as lively as ever. */
 	child_synchronise(&child);
 	set_none();
-	ck_assert(front_take_wait(queue, &cookie, NULL, 1000));
+	ck_assert(front_take_wait(queue, &cookie, NULL, FRONT_TIMEOUT_MS));
 	ck_assert_uint_eq(front_blk_status(&front, &blk), VIRTIO_BLK_S_OK);
 	ck_assert_mem_eq(front_blk_data(&front, &blk), before + 3 * SECTOR,
 			 SECTOR);

@@ -425,7 +425,6 @@ START_TEST(stop_writes_what_is_held)
 		out(THR, 'x');
 	in(LSR);
 	child_send(&child, LIFE_STOP, -1);
-	usleep(50000);
 	for (int i = 0; i < 100 && seen < sent; i++) {
 		got = read(screen[0], buf, sizeof(buf));
 		if (got > 0)
