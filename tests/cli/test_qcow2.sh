@@ -73,6 +73,7 @@ cp "$scratch/overlay" "$scratch/before" &&
 	last=$(sed -n '$s/:.*//p' "$scratch/cuts") && is_whole &&
 	qemu-img compare -q -f qcow2 -F qcow2 "$scratch/overlay" "$last"
 report "its record is the image"
+# shellcheck disable=SC2317	# within calls it
 born_again() {
 	local now
 	now=$(process blk) && [ "$now" != "$old" ]

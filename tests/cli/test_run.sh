@@ -43,6 +43,7 @@ ends "a vCPU that cannot go on" 4 "the guest's processor stopped: vcpu0" \
 # --- reboot: another life, with the same name and socket ---
 start_vm --set vm.cmdline=reset --set vm.on_reboot=restart
 lives() { grep -c ': running' "$scratch/err"; }
+# shellcheck disable=SC2317	# within calls it
 lived() { [ "$(lives)" -ge "$1" ]; }
 began=$SECONDS
 within 10 lived 2
@@ -256,6 +257,7 @@ pty=$("$bulkhead" ps --json "$vm" |
 report "connect = pty: ps shows $pty"
 timeout 5 head -n 1 <"$pty" >"$scratch/pty" &
 reader=$!
+# shellcheck disable=SC2317	# within calls it
 reads_pty() { [ "$(readlink "/proc/$reader/fd/0")" = "$pty" ]; }
 within 10 reads_pty
 sleep 0.5

@@ -53,6 +53,7 @@ json "$core | .vcpus | length == 1 and .[0].exits_light > 0 and
 	.[0].kvm.exits >= .[0].exits_heavy and .[0].accesses.pci > 0" | grep -qx true
 report "exits: light ones by KVM, heavy ones by who answered"
 # Two pages, and an access may be on its way from one to the other.
+# shellcheck disable=SC2317	# within calls it
 same_accesses() {
 	json "($core | .vcpus[0].accesses.serial) as \$n |
 		.processes[] | select(.device == \"serial\") |
