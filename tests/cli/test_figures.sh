@@ -74,9 +74,9 @@ read -r heavy all <"$scratch/counted"
 "$bulkhead" kill "$vm" >/dev/null
 wait "$supervisor"
 
-# within NAME COUNTED EVENT: 1 % of what perf has for it, or the last two, with
+# agrees NAME COUNTED EVENT: 1 % of what perf has for it, or the last two, with
 # which the VM was killed
-within() {
+agrees() {
 	local seen
 	seen=$(awk -v event="$3" '$2 == event || $3 == event { print $1 + 0 }' "$scratch/perf" 2>/dev/null)
 	if [ "${seen:-0}" -eq 0 ]; then
@@ -87,8 +87,8 @@ within() {
 		exit !(a > 100 && b - a <= 2 + a / 100 && a - b <= b / 100) }'
 	report "$1: $2 counted, $seen by perf"
 }
-within "exits to user space" "$heavy" "${exits[0]}"
-within "exits in all" "$all" "${exits[1]}"
+agrees "exits to user space" "$heavy" "${exits[0]}"
+agrees "exits in all" "$all" "${exits[1]}"
 nothing_left
 report "nothing is left"
 finish
