@@ -98,7 +98,7 @@ test_deadline()
 	same "a file from before the deadline is there" early \
 		"$(cat "$work/late/file")"
 	check "the deadline is reported" \
-		grep -q 'deadline of 25 s' "$work/stderr"
+		grep -q 'deadline of 60 s' "$work/stderr"
 }
 
 # Process 1's sign of life is stopped, as it would be by a kernel that spins.
