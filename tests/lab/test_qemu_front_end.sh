@@ -48,18 +48,13 @@ timeout 400 qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -smp 2 \
 	<&"$vm_input" >"$vm_output" 2>"$vm_log" &
 vm_pid=$!
 
-log_in() {
-	vm_wait_text 'login: ' 200 || return 1
-	vm_type root
-	vm_wait_text 'root@debian:' 60
-}
 fio_verify="fio --name=v --filename=/root/fio.dat --size=32M --rw=randwrite"
 fio_verify+=" --eta=never --bs=4k --ioengine=libaio --iodepth=32 --direct=1"
 fio_verify+=" --numjobs=1 --verify=crc32c --verify_fatal=1 --output=/root/log"
 image_is_clean() { e2fsck -fn "$disk" >"$vm_dir/fsck" 2>&1; }
 ends() { vm_type poweroff; vm_wait_end 120; }
 
-check "a Debian under QEMU boots from bulkhead-blk" log_in
+check "a Debian under QEMU boots from bulkhead-blk" vm_log_in 200
 check "fio --verify finds every block as it was written" \
 	vm_shell 150 "$fio_verify"
 check "the guest's kernel saw no I/O error" \
