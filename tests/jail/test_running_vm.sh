@@ -303,10 +303,22 @@ fi
 
 # --- deaths ------------------------------------------------------------------
 
-kill -9 "${pid[supervisor]}"
-gone_within 1000
-report "kill -9 of the supervisor: nothing lives"
-wait "${pid[supervisor]}" 2>/dev/null
+# Thrice, as a machine may stand still for that second.
+ends_in_a_second() {
+	local try result
+	for try in 1 2 3; do
+		[ "$try" -eq 1 ] || start
+		kill -9 "${pid[supervisor]}"
+		gone_within 100
+		result=$?
+		gone_within 1000
+		wait "${pid[supervisor]}" 2>/dev/null
+		[ "$result" -ne 0 ] || return 0
+	done
+	return 1
+}
+ends_in_a_second
+report "kill -9 of the supervisor: nothing lives a second later"
 start
 report "and its name and runtime folder are free for the next"
 
