@@ -177,7 +177,9 @@ static int find_populated(const char *folder, const char *leaf)
 
 	cgroup_path(path, folder, leaf);
 	ret = cgroup_read(path, "cgroup.events", text, sizeof(text));
-	return !ret && strstr(text, "populated 1") ? -EBUSY : ret;
+	if (ret)
+		return ret == -ENOENT ? 0 : ret;	/* removed meanwhile */
+	return strstr(text, "populated 1") ? -EBUSY : 0;
 }
 
 static int for_each_leaf(const char *folder,

@@ -250,7 +250,7 @@ static void test_death_of_a_traced(void)
 	begin_ms = fdmsg_now_ms();
 	birth_kill(&child);
 	tap_result(birth_reap(&child, &info, 50) == -ETIMEDOUT &&
-		   fdmsg_now_ms() - begin_ms < 15000,
+		   fdmsg_now_ms() - begin_ms < 1500,
 		   "a death that a tracer keeps to itself is not waited for");
 	kill(tracer, SIGKILL);
 	waitpid(tracer, NULL, 0);
@@ -284,7 +284,7 @@ static void test_deaths(void)
 
 /*
  * All processes that a supervisor leaves behind hold the write end of its
- * pipe: end-of-file means that there are none.
+ * pipe: end-of-file within a second means that there are none.
  */
 static bool all_gone(int read_end)
 {
@@ -293,7 +293,7 @@ static bool all_gone(int read_end)
 	ssize_t len;
 
 	do {
-		if (poll(&end, 1, 10000) <= 0)
+		if (poll(&end, 1, 1000) <= 0)
 			return false;
 		len = read(read_end, text, sizeof(text));
 	} while (len > 0);
@@ -320,7 +320,7 @@ static void supervise(int log_fd, bool endless)
 		pause();
 }
 
-static bool kill_supervisor(bool endless, long long after_us)
+static bool kill_supervisor_once(bool endless, long long after_us)
 {
 	const struct timespec after = {
 		.tv_nsec = after_us * 1000,
@@ -341,6 +341,15 @@ static bool kill_supervisor(bool endless, long long after_us)
 	gone = all_gone(ends[0]);
 	close(ends[0]);
 	return gone;
+}
+
+/* Thrice, as a machine may stand still for that second. */
+static bool kill_supervisor(bool endless, long long after_us)
+{
+	for (int tries = 0; tries < 3; tries++)
+		if (kill_supervisor_once(endless, after_us))
+			return true;
+	return false;
 }
 
 static void test_supervisor_dies(void)

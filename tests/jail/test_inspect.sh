@@ -104,11 +104,11 @@ report "the VM of the page runs"
 disown "$supervisor"	# its end is no news
 ln -s err log
 
-# What takes moments here takes seconds on a machine that is busy.
+# What takes moments here takes seconds on a machine that is busy.  The second in
+# which everything ends is one.
 sleep() {
 	case $1 in
 	0.*) command sleep 2 ;;
-	1) command sleep 4 ;;
 	7) command sleep 10 ;;
 	*) command sleep "$@" ;;
 	esac
