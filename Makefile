@@ -109,7 +109,7 @@ QCOW2 := devproc/blk/qcow2_header.c devproc/blk/qcow2_entry.c devproc/blk/qcow2_
 	devproc/blk/qcow2_scan.c devproc/blk/qcow2_open.c devproc/blk/zeroes.c
 QCOW2_LIBS := -l:libz.a -l:libzstd.a
 
-BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/engine.c devproc/blk/steps.c \
+BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/engine.c devproc/blk/batch.c devproc/blk/steps.c \
 	devproc/blk/transfer.c devproc/blk/piece.c devproc/blk/bounce.c devproc/blk/raw.c \
 	devproc/blk/file_io.c devproc/blk/ring.c \
 	devproc/blk/image.c ipc/no_atime.c ipc/dio_align.c devproc/blk/faults.c devproc/blk/throttle.c devproc/blk/bucket.c devproc/blk/hold.c \

@@ -221,6 +221,7 @@ static void describe_blk(const struct device *dev, struct life_birth_blk *blk)
 	blk->cache = (uint8_t)dev->cfg->cache;
 	blk->discard = dev->cfg->discard;
 	blk->poll_us = (uint16_t)dev->cfg->poll_us;
+	blk->sched_batch = dev->cfg->sched_batch;
 	blk->block_device = dev->end.block_device;
 	blk->record = dev->end.out_fd >= 0;
 	blk->on_read_error = (uint8_t)dev->cfg->on_error[0];

@@ -94,6 +94,7 @@ static int add_device(struct config *cfg, const struct config_section *s,
 	dev->role = role_of(kind);
 	dev->on_crash = CONFIG_CRASH_INHERIT;
 	dev->poll_us = LIFE_BLK_POLL_US;
+	dev->sched_batch = true;
 	throttle_none(&dev->throttle);
 	strcpy(dev->name, name);
 	dev->origin = strdup(s->origin);

@@ -93,6 +93,7 @@ struct config_device {
 	int cache;			/* enum life_cache */
 	uint32_t nr_queues;
 	uint32_t poll_us;
+	bool sched_batch;
 	char *serial;
 	int on_error[2];		/* enum life_on_error, of reads, of writes */
 	struct throttle_settings throttle;

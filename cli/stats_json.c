@@ -85,6 +85,8 @@ static void add_device(json_t *object, const struct stats_process *process)
 	set(object, "waiting", copy.waiting);
 	set(object, "disk_polls", copy.disk_polls);
 	set(object, "disk_polls_in_vain", copy.disk_polls_in_vain);
+	set(object, "batch_begins", copy.batch_begins);
+	set(object, "batch_ends", copy.batch_ends);
 	set(object, "register_reads", copy.register_reads);
 	set(object, "register_writes", copy.register_writes);
 	queues = json_array();

@@ -138,7 +138,8 @@ struct life_birth_blk {
 	uint16_t raw_backing;	/* bit n: backing file n is raw, not qcow2 */
 	uint16_t poll_us;	/* to wait awake for the disk; 0: never */
 	uint8_t move_format;	/* of that file, which is empty: enum life_blk_format */
-	uint8_t pad[5];
+	uint8_t sched_batch;	/* 1: may be SCHED_BATCH, devproc/blk/batch.h */
+	uint8_t pad[4];
 	struct throttle_settings throttle;
 };
 

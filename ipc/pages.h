@@ -23,7 +23,7 @@
 #include "policy/lastword.h"
 
 #define STATS_MAGIC		0x31545342u	/* "BST1" */
-#define STATS_VERSION		2	/* fields only move with a new one */
+#define STATS_VERSION		3	/* fields only move with a new one */
 #define STATS_MAX_QUEUES	32
 
 /* Of one rule of the fault page; same place in both arrays. */
@@ -44,6 +44,8 @@ struct stats_disk {
 	uint64_t polls;		/* waits for the disk that were spent awake */
 	uint64_t polls_in_vain;	/* of those, nothing came in time */
 	uint64_t capacity_bytes;	/* what the guest sees */
+	uint64_t batch_begins;	/* became SCHED_BATCH, devproc/blk/batch.h */
+	uint64_t batch_ends;	/* and was so no more */
 };
 
 /* What both begin with; the writer fills it before its last narrowing. */

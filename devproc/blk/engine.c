@@ -13,15 +13,21 @@
  */
 #include "devproc/blk/engine.h"
 
+#include <errno.h>
 #include <linux/virtio_blk.h>
+#include <sched.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "devproc/blk/batch.h"
 #include "devproc/blk/faults.h"
 #include "devproc/blk/file_io.h"
 #include "devproc/blk/piece.h"
 #include "devproc/blk/steps.h"
 #include "devproc/device.h"
 #include "devproc/walk.h"
+#include "ipc/log.h"
 
 #define TAKE_MAX	256	/* of one queue, before others are looked at */
 #define MAX_PASSES	32	/* of a round, before other fds are looked at */
@@ -67,6 +73,8 @@ static unsigned int in_flight;	/* requests begun and not completed */
 static unsigned int linger_misses;	/* in a row */
 static unsigned int poll_misses;
 static uint64_t poll_ns;	/* 0: never */
+static bool may_batch;		/* change between SCHED_OTHER and SCHED_BATCH */
+static unsigned int nr_taken;	/* requests since the last sleep */
 
 _Static_assert(STATS_MAX_QUEUES <= 32, "these masks have a bit per queue");
 
@@ -122,6 +130,7 @@ static void begin(struct blk_request *req, unsigned int index,
 	req->vring = vring;
 	req->queue = (uint8_t)index;
 	in_flight++;
+	nr_taken++;
 	steps_begin(req);
 }
 
@@ -341,15 +350,53 @@ static bool pass(void)
 	       awake & ~starved;
 }
 
+/* musl refuses sched_setscheduler(2), as POSIX means the process by it. */
+static int set_policy(int policy)
+{
+	const struct sched_param none = { 0 };
+
+	return syscall(SYS_sched_setscheduler, 0, policy, &none) < 0 ? -errno :
+								       0;
+}
+
+/* Sleep: as one that wakes up at once, or as one that waits for its turn? */
+static void choose_policy(void)
+{
+	static struct batch batch;
+	static bool is_batch;
+	bool wanted = batch_sleeps(&batch, nr_taken, now_ns());
+	int ret;
+
+	nr_taken = 0;
+	if (wanted == is_batch)
+		return;
+	ret = set_policy(wanted ? SCHED_BATCH : SCHED_OTHER);
+	if (ret) {
+		log_perr(-ret, "sched_setscheduler; the process stays as it is");
+		may_batch = false;
+		return;
+	}
+	is_batch = wanted;
+	stats_add(&device_stats->disk.batch_begins, is_batch);
+	stats_add(&device_stats->disk.batch_ends, !is_batch);
+}
+
 bool engine_round_end(void)
 {
-	for (unsigned int i = 0; i < MAX_PASSES; i++)
-		if (!pass())
-			return false;
+	for (unsigned int i = 0; i < MAX_PASSES; i++) {
+		if (pass())
+			continue;
+		if (may_batch && nr_taken)
+			choose_policy();
+		return false;
+	}
 	return true;
 }
 
-void engine_init(uint32_t poll_us)
+void engine_init(uint32_t poll_us, bool batch)
 {
 	poll_ns = poll_us * UINT64_C(1000);
+	/* Whoever has chosen another policy for it keeps it (chrt(1)). */
+	may_batch = batch &&
+		    syscall(SYS_sched_getscheduler, 0) == SCHED_OTHER;
 }

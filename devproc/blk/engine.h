@@ -8,8 +8,11 @@
 
 #include "devproc/blk/blk.h"
 
-/* Before confinement.  poll_us: to wait awake at a time, 0: never. */
-void engine_init(uint32_t poll_us);
+/*
+ * Before confinement.  poll_us: to wait awake at a time, 0: never; batch: be
+ * SCHED_BATCH where that serves more (batch.h).
+ */
+void engine_init(uint32_t poll_us, bool batch);
 
 /* The request ends; the guest is told at the end of the round. */
 void engine_complete(struct blk_request *req, uint8_t status);

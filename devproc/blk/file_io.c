@@ -183,6 +183,11 @@ unsigned int file_io_outstanding(void)
 	return outstanding;
 }
 
+bool file_io_has_writers(void)
+{
+	return image_write_flags;
+}
+
 bool file_io_ready(void)
 {
 	/* Completions, or news that turn into some in the kernel. */

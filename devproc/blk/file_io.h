@@ -99,6 +99,8 @@ void file_io_submit(void);
 void file_io_push(void);
 /* Is it less than a portion, and the disk has plenty to do? */
 bool file_io_can_wait(void);
+/* Do threads of io_uring write the image?  From file_io_open() on. */
+bool file_io_has_writers(void);
 /* Operations that have not ended, as far as they found room. */
 unsigned int file_io_outstanding(void);
 /* Has anything ended?  Two loads; for polling. */

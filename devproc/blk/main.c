@@ -98,6 +98,7 @@ static void blk_config_read(uint8_t *space)
 
 static const char *image_path;
 static bool poll_said;
+static bool no_batch;
 static const char *backing_path[LIFE_BLK_MAX_EXTRA];
 
 static int parse_number(const char *value, unsigned long least,
@@ -167,6 +168,10 @@ static int blk_option(struct life_birth *birth, const char *name,
 		return parse_number(value, 0, LIFE_BLK_MAX_POLL_US,
 				    &blk->poll_us);
 	}
+	if (!strcmp(name, "no-sched-batch")) {
+		no_batch = true;
+		return *value ? -EINVAL : 0;
+	}
 	if (!strcmp(name, "format")) {
 		blk->format = !strcmp(value, "qcow2") ? LIFE_BLK_QCOW2 :
 							LIFE_BLK_RAW;
@@ -188,6 +193,7 @@ static int blk_acquire(struct life_birth *birth)
 	}
 	blk->direct = life_cache_is_direct(blk->cache);
 	blk->discard = 1;
+	blk->sched_batch = !no_batch;
 	if (!poll_said)
 		blk->poll_us = LIFE_BLK_POLL_US;
 	if (blk->nr_queues == 0)
@@ -223,14 +229,18 @@ static int blk_open(const struct life_birth *birth)
 		image.format = &format_qcow2;
 		ret = qcow2_prepare(blk);
 	}
-	/* What the page cache does needs the processor itself. */
-	engine_init(blk->direct ? blk->poll_us : 0);
 	hold_init(blk);
 	steps_init(&image);
 	if (!ret)
 		ret = mirror_open(blk, &image);
 	if (!ret)
 		ret = file_io_open(blk->direct, blk->record, blk->nr_extra);
+	/*
+	 * What the page cache does needs the processor itself, and threads of
+	 * io_uring would stay SCHED_BATCH.
+	 */
+	engine_init(blk->direct ? blk->poll_us : 0,
+		    blk->sched_batch && !file_io_has_writers());
 	if (!ret && blk->record)
 		ret = record_open();
 	if (!ret)
@@ -313,6 +323,7 @@ static const struct device_ops blk_ops = {
 		"  --cache=MODE          none (default), writeback, writethrough, directsync, unsafe:\n"
 		"                        as cache in bulkhead.conf(5)\n"
 		"  --poll-us=N           wait awake for the disk, 0 (never) to 1000; 20 (default)\n"
+		"  --no-sched-batch      never be SCHED_BATCH, as sched_batch in bulkhead.conf(5)\n"
 		"  --serial=TEXT         up to 20 characters, the guest's /sys/block/vdX/serial\n",
 	/* vhost-user.rst, "vhost-user-block program conventions" */
 	.capabilities = "{ \"type\": \"block\", \"features\": [ \"read-only\", \"blk-file\" ] }",

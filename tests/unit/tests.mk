@@ -19,6 +19,7 @@ $(eval $(call test,tests/unit/test_recovery,tests/unit/test_recovery.c tests/uni
 $(eval $(call test,tests/unit/test_blk_request,tests/unit/test_blk_request.c devproc/blk/request.c $(VRING) devproc/stats.c devproc/walk.c ipc/log.c ipc/fdmsg.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_throttle_parse,tests/unit/test_throttle_parse.c cli/throttle_parse.c cli/bytes.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_bucket,tests/unit/test_bucket.c devproc/blk/bucket.c,$(CHECK)))
+$(eval $(call test,tests/unit/test_batch,tests/unit/test_batch.c devproc/blk/batch.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_qcow2,tests/unit/test_qcow2.c tests/unit/qcow2_rig.c $(QCOW2) ipc/log.c ipc/fdmsg.c,$(QCOW2_LIBS) $(CHECK)))
 $(eval $(call test,tests/unit/test_uart,tests/unit/test_uart.c devproc/uart.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_chardev,tests/unit/test_chardev.c devproc/chardev.c ipc/fault_match.c ipc/fault.c ipc/log.c ipc/fdmsg.c,$(CHECK)))

@@ -70,6 +70,7 @@ void bear(const struct life_birth_blk *wanted)
 
 const struct life_birth_blk usual = {
 	.nr_queues = 2, .direct = 1, .discard = 1, .poll_us = 100,
+	.sched_batch = 1,
 	.serial = "a serial number",
 };
 

@@ -6,6 +6,7 @@
 #include <check.h>
 #include <errno.h>
 #include <linux/virtio_blk.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ipc/fdmsg.h"
 #include "tests/wire/blk_rig.h"
 
 #define NEEDS_RESET	0x40u
@@ -277,6 +279,59 @@ START_TEST(the_disk_is_polled_for_but_not_for_an_idle_guest)
 	child_stop(&child);
 }
 
+/* Reads, DEPTH at a time, until there have been that many trials, or 10 s. */
+static bool read_until_tried(unsigned int depth, uint64_t trials)
+{
+	static struct front_blk blks[8];
+	struct count count = { .len = 4096 };
+	const struct front_blk_job job = { next_read, check_read, &count };
+	long long end_ms = fdmsg_now_ms() + 10000;
+
+	for (unsigned int i = 0; i < depth; i++)
+		front_blk_init(&front, &blks[i], count.len, 0);
+	while (child.stats->disk.batch_begins < trials) {
+		if (fdmsg_now_ms() > end_ms)
+			return false;
+		count.left = 64;
+		front_blk_run(queue, blks, depth, &job);
+		ck_assert_uint_eq(count.failed, 0);
+	}
+	return true;
+}
+
+START_TEST(other_scheduling_is_tried)
+{
+	struct stats_disk *seen;
+	struct front_blk blk;
+
+	start();
+	seen = &child.stats->disk;
+	ck_assert_int_eq(sched_getscheduler(child.pid), SCHED_OTHER);
+	ck_assert(read_until_tried(8, 2));
+	/* One at a time, it is not kept for longer than it takes to see that. */
+	front_blk_init(&front, &blk, 4096, 0);
+	for (uint64_t i = 0; i < 1000 && seen->batch_ends < seen->batch_begins;
+	     i++) {
+		read_and_check(&blk, i % 100 * 8, 4096);
+		usleep(100);
+	}
+	usleep(50000);
+	ck_assert_uint_eq(seen->batch_ends, seen->batch_begins);
+	ck_assert_int_eq(sched_getscheduler(child.pid), SCHED_OTHER);
+	child_stop(&child);
+}
+
+START_TEST(other_scheduling_is_not_tried_unless_asked_for)
+{
+	struct life_birth_blk birth = usual;
+
+	birth.sched_batch = 0;
+	start_with(&birth, NULL);
+	ck_assert(!read_until_tried(8, 1));
+	ck_assert_int_eq(sched_getscheduler(child.pid), SCHED_OTHER);
+	child_stop(&child);
+}
+
 START_TEST(a_disabled_queue_waits)
 {
 	struct vhost_user_vring_state state = { .index = 0, .num = 0 };
@@ -490,6 +545,8 @@ int main(void)
 	tcase_add_loop_test(load, a_stopped_queue_has_finished, 0, 2);
 	tcase_add_loop_test(load, memory_changes_under_load, 0, 2);
 	tcase_add_test(tc, the_disk_is_polled_for_but_not_for_an_idle_guest);
+	tcase_add_test(tc, other_scheduling_is_tried);
+	tcase_add_test(tc, other_scheduling_is_not_tried_unless_asked_for);
 	tcase_add_test(tc, a_disabled_queue_waits);
 	tcase_add_test(tc, a_broken_queue_is_reported);
 	tcase_add_loop_test(tc, requests_survive_the_death_of_the_device, 0,
