@@ -111,7 +111,7 @@ QCOW2_LIBS := -l:libz.a -l:libzstd.a
 
 BLK := devproc/blk/main.c devproc/blk/request.c devproc/blk/engine.c devproc/blk/batch.c devproc/blk/steps.c \
 	devproc/blk/transfer.c devproc/blk/piece.c devproc/blk/bounce.c devproc/blk/raw.c \
-	devproc/blk/file_io.c devproc/blk/ring.c \
+	devproc/blk/file_io.c devproc/blk/fixed.c devproc/blk/ring.c \
 	devproc/blk/image.c ipc/no_atime.c ipc/dio_align.c devproc/blk/faults.c devproc/blk/throttle.c devproc/blk/bucket.c devproc/blk/hold.c \
 	devproc/blk/mirror.c devproc/blk/copy.c devproc/blk/target.c devproc/blk/qcow2_flat.c devproc/blk/record.c \
 	devproc/blk/qcow2_format.c $(QCOW2) \

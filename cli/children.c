@@ -150,6 +150,19 @@ static void give_core(struct vm *vm, struct birth_spec *spec)
 	spec->file_bytes = 0;
 }
 
+/*
+ * Guest RAM, of all VMs of this user: the kernel counts what a user has locked,
+ * so there is no limit for one of them.  With the right to do so (CAP_SYS_RESOURCE) our
+ * own is lifted; without, the disk says what it lacks, and goes on.
+ */
+static rlim_t allow_locked_bytes(void)
+{
+	static const struct rlimit any = { RLIM_INFINITY, RLIM_INFINITY };
+
+	setrlimit(RLIMIT_MEMLOCK, &any);
+	return RLIM_INFINITY;
+}
+
 static void give_device(const struct device *dev, int link_fd,
 			struct birth_spec *spec)
 {
@@ -166,6 +179,8 @@ static void give_device(const struct device *dev, int link_fd,
 	spec->nr_files = DEVICE_FILES;
 	spec->nr_tasks = blk ? BLK_TASKS : DEVICE_TASKS;
 	spec->memlock_bytes = blk ? BLK_MEMLOCK : 0;
+	if (dev->cfg->registered_buffers)
+		spec->memlock_bytes = allow_locked_bytes();
 	/*
 	 * No raw image grows, whatever becomes of its process; except that a record
 	 * has to, and that what it is moved to may be longer.  What is printed to
@@ -222,6 +237,7 @@ static void describe_blk(const struct device *dev, struct life_birth_blk *blk)
 	blk->discard = dev->cfg->discard;
 	blk->poll_us = (uint16_t)dev->cfg->poll_us;
 	blk->sched_batch = dev->cfg->sched_batch;
+	blk->registered_buffers = dev->cfg->registered_buffers;
 	blk->block_device = dev->end.block_device;
 	blk->record = dev->end.out_fd >= 0;
 	blk->on_read_error = (uint8_t)dev->cfg->on_error[0];

@@ -38,11 +38,12 @@ static void print_blk(const struct config_device *dev)
 		       dev->socket.path, dev->nr_queues);
 		return;
 	}
-	printf("blk %s: path %s, read_only %s, cache %s, queues %u, discard %s, packed %s, poll %uus, sched_batch %s\n",
+	printf("blk %s: path %s, read_only %s, cache %s, queues %u, discard %s, packed %s, poll %uus, sched_batch %s, registered_buffers %s\n",
 	       dev->name, dev->image.path, yes_no(dev->read_only),
 	       life_cache_names[dev->cache],
 	       dev->nr_queues, yes_no(dev->discard), yes_no(dev->packed),
-	       dev->poll_us, yes_no(dev->sched_batch));
+	       dev->poll_us, yes_no(dev->sched_batch),
+	       yes_no(dev->registered_buffers));
 	if (dev->format != LIFE_BLK_RAW)
 		printf("blk %s: format %s\n", dev->name,
 		       config_format_name(dev->format));

@@ -94,6 +94,7 @@ struct config_device {
 	uint32_t nr_queues;
 	uint32_t poll_us;
 	bool sched_batch;
+	bool registered_buffers;
 	char *serial;
 	int on_error[2];		/* enum life_on_error, of reads, of writes */
 	struct throttle_settings throttle;

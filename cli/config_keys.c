@@ -56,6 +56,7 @@ static const struct config_key keys[] = {
 	{ CONFIG_KIND_BLK, "cache", config_parse_cache, DEV(cache) },
 	{ CONFIG_KIND_BLK, "queues", config_parse_cpus, DEV(nr_queues) },
 	{ CONFIG_KIND_BLK, "poll", config_parse_poll, DEV(poll_us) },
+	{ CONFIG_KIND_BLK, "registered_buffers", config_parse_bool, DEV(registered_buffers) },
 	{ CONFIG_KIND_BLK, "sched_batch", config_parse_bool, DEV(sched_batch) },
 	{ CONFIG_KIND_BLK, "serial", config_parse_serial, DEV(serial) },
 	{ CONFIG_KIND_BLK, "discard", config_parse_bool, DEV(discard) },

@@ -87,6 +87,7 @@ static void add_device(json_t *object, const struct stats_process *process)
 	set(object, "disk_polls_in_vain", copy.disk_polls_in_vain);
 	set(object, "batch_begins", copy.batch_begins);
 	set(object, "batch_ends", copy.batch_ends);
+	set(object, "registered_bytes", copy.registered_bytes);
 	set(object, "register_reads", copy.register_reads);
 	set(object, "register_writes", copy.register_writes);
 	queues = json_array();

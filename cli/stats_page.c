@@ -102,6 +102,7 @@ bool stats_read_device(const struct stats_map *map,
 	copy->disk_polls_in_vain = load(&page->disk.polls_in_vain);
 	copy->batch_begins = load(&page->disk.batch_begins);
 	copy->batch_ends = load(&page->disk.batch_ends);
+	copy->registered_bytes = load(&page->disk.registered_bytes);
 	copy->nr_queues = load_bounded(&page->nr_queues, STATS_MAX_QUEUES);
 	for (unsigned int i = 0; i < copy->nr_queues; i++)
 		copy_queue(&copy->queue[i], &page->queue[i]);

@@ -24,6 +24,12 @@ struct guest_region {
 /* regions[0 .. nr_regions - 1], no two overlap; this process's only copy. */
 static struct guest_region regions[VHOST_USER_MAX_REGIONS];
 static unsigned int nr_regions;
+static const struct guest_mem_watcher *watcher;
+
+void guest_mem_watch(const struct guest_mem_watcher *new_watcher)
+{
+	watcher = new_watcher;
+}
 
 static bool ranges_overlap(uint64_t a, uint64_t a_size, uint64_t b,
 			   uint64_t b_size)
@@ -83,10 +89,20 @@ int guest_mem_add(const struct vhost_user_region *peer_region, int fd)
 
 	if (!ret)
 		ret = region_map(&regions[nr_regions], peer_region, fd);
+	if (!ret && watcher)
+		watcher->added(regions[nr_regions].host,
+			       regions[nr_regions].size);
 	if (!ret)
 		nr_regions++;
 	close(fd);
 	return ret;
+}
+
+static void region_unmap(const struct guest_region *region)
+{
+	if (watcher)
+		watcher->removed(region->host, region->size);
+	munmap(region->map, region->map_bytes);
 }
 
 int guest_mem_remove(const struct vhost_user_region *peer_region)
@@ -97,7 +113,7 @@ int guest_mem_remove(const struct vhost_user_region *peer_region)
 		if (r->gpa != peer_region->gpa || r->size != peer_region->size ||
 		    r->user_addr != peer_region->user_addr)
 			continue;
-		munmap(r->map, r->map_bytes);
+		region_unmap(r);
 		*r = regions[--nr_regions];
 		return 0;
 	}
@@ -108,7 +124,7 @@ void guest_mem_clear(void)
 {
 	while (nr_regions > 0) {
 		nr_regions--;
-		munmap(regions[nr_regions].map, regions[nr_regions].map_bytes);
+		region_unmap(&regions[nr_regions]);
 	}
 }
 

@@ -18,6 +18,18 @@
 typedef uint64_t gpa_t;
 
 /*
+ * Told of each mapping: after it is there, and before it goes.  host: not
+ * page-aligned, if the peer's region is not.
+ */
+struct guest_mem_watcher {
+	void (*added)(uint8_t *host, uint64_t bytes);
+	void (*removed)(uint8_t *host, uint64_t bytes);
+};
+
+/* At most one; before the first mapping.  watcher: lives on. */
+void guest_mem_watch(const struct guest_mem_watcher *watcher);
+
+/*
  * Map one region of the peer's table.  fd is closed in any case.
  * Return: 0; -EINVAL sizes that wrap, overlap of another region, file too
  * small (a later access would be SIGBUS); -ENOSPC table full; -errno of mmap.

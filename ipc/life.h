@@ -139,7 +139,8 @@ struct life_birth_blk {
 	uint16_t poll_us;	/* to wait awake for the disk; 0: never */
 	uint8_t move_format;	/* of that file, which is empty: enum life_blk_format */
 	uint8_t sched_batch;	/* 1: may be SCHED_BATCH, devproc/blk/batch.h */
-	uint8_t pad[4];
+	uint8_t registered_buffers;	/* 1: guest RAM is registered with io_uring */
+	uint8_t pad[3];
 	struct throttle_settings throttle;
 };
 

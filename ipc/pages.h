@@ -46,6 +46,7 @@ struct stats_disk {
 	uint64_t capacity_bytes;	/* what the guest sees */
 	uint64_t batch_begins;	/* became SCHED_BATCH, devproc/blk/batch.h */
 	uint64_t batch_ends;	/* and was so no more */
+	uint64_t registered_bytes;	/* of guest RAM, devproc/blk/fixed.h */
 };
 
 /* What both begin with; the writer fills it before its last narrowing. */

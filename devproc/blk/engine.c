@@ -23,6 +23,7 @@
 #include "devproc/blk/batch.h"
 #include "devproc/blk/faults.h"
 #include "devproc/blk/file_io.h"
+#include "devproc/blk/fixed.h"
 #include "devproc/blk/piece.h"
 #include "devproc/blk/steps.h"
 #include "devproc/device.h"
@@ -386,10 +387,13 @@ bool engine_round_end(void)
 	for (unsigned int i = 0; i < MAX_PASSES; i++) {
 		if (pass())
 			continue;
+		if (fixed_next())
+			return true;
 		if (may_batch && nr_taken)
 			choose_policy();
 		return false;
 	}
+	fixed_next();
 	return true;
 }
 

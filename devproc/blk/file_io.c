@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "devproc/blk/blk.h"
+#include "devproc/blk/fixed.h"
 #include "devproc/blk/record.h"
 #include "devproc/blk/ring.h"
 #include "devproc/device.h"
@@ -64,24 +65,34 @@ static void prepare_data(struct io_uring_sqe *sqe, const struct file_io *io)
 	bool read = io->op == FILE_READ;
 	void *buf = io->buf;
 	size_t bytes = io->bytes;
+	int fixed;
 
 	/* One buffer is the common case, and cheaper without a vector. */
 	if (io->nr_iov == 1) {
 		buf = io->iov->iov_base;
 		bytes = io->iov->iov_len;
 	}
-	if (io->nr_iov > 1 && read)
-		io_uring_prep_readv(sqe, io->file, io->iov, io->nr_iov,
-				    io->offset);
-	else if (io->nr_iov > 1)
-		io_uring_prep_writev(sqe, io->file, io->iov, io->nr_iov,
-				     io->offset);
-	else if (read)
+	if (io->nr_iov > 1) {
+		if (read)
+			io_uring_prep_readv(sqe, io->file, io->iov, io->nr_iov,
+					    io->offset);
+		else
+			io_uring_prep_writev(sqe, io->file, io->iov,
+					     io->nr_iov, io->offset);
+		return;
+	}
+	fixed = fixed_index(buf, bytes);
+	if (read)
 		io_uring_prep_read(sqe, io->file, buf, (unsigned int)bytes,
 				   io->offset);
 	else
 		io_uring_prep_write(sqe, io->file, buf, (unsigned int)bytes,
 				    io->offset);
+	if (fixed >= 0) {
+		sqe->opcode = read ? IORING_OP_READ_FIXED :
+				     IORING_OP_WRITE_FIXED;
+		sqe->buf_index = (uint16_t)fixed;
+	}
 }
 
 static void prepare(struct io_uring_sqe *sqe, const struct file_io *io)
@@ -347,21 +358,26 @@ static bool cached_writes_wait(void)
 	return fstatfs(RES_FD, &fs) == 0 && fs.f_type == EXT4_SUPER_MAGIC;
 }
 
-int file_io_open(bool direct, bool recorded, unsigned int nr_extra)
+int file_io_open(const struct file_io_options *options)
 {
 	int files[FILE_MAX];
+	int ret;
 
-	if (direct)
+	if (options->direct)
 		portion = PORTION_DIRECT;
 	else if (cached_writes_wait())
 		image_write_flags = IOSQE_ASYNC;
 	for (unsigned int i = 0; i < FILE_MAX; i++)
 		files[i] = -1;
 	files[FILE_IMAGE] = RES_FD;
-	if (recorded)
+	if (options->recorded)
 		files[FILE_RECORD] = RES2_FD;
-	for (unsigned int i = 0; i < nr_extra; i++)
+	for (unsigned int i = 0; i < options->nr_extra; i++)
 		files[FILE_EXTRA + i] = EXTRA_FD + (int)i;
-	return ring_open(&ring, SQ_ENTRIES, BLK_MAX_REQUESTS, files, FILE_MAX,
-			 image_write_flags ? WRITERS : 0);
+	ret = ring_open(&ring, SQ_ENTRIES, BLK_MAX_REQUESTS, files, FILE_MAX,
+			image_write_flags ? WRITERS : 0,
+			options->fixed ? FIXED_MAX : 0);
+	if (!ret && options->fixed)
+		fixed_open(&ring);
+	return ret;
 }

@@ -60,11 +60,15 @@ struct file_io {
 	uint8_t op;		/* enum file_op */
 };
 
-/*
- * Make the ring; before confinement.  direct: the image goes past the page
- * cache.  0, or -errno, which is logged.
- */
-int file_io_open(bool direct, bool recorded, unsigned int nr_extra);
+struct file_io_options {
+	bool direct;		/* the image goes past the page cache */
+	bool recorded;		/* there is FILE_RECORD */
+	bool fixed;		/* register guest RAM, fixed.h */
+	unsigned int nr_extra;	/* files from FILE_EXTRA on */
+};
+
+/* Make the ring; before confinement.  0, or -errno, which is logged. */
+int file_io_open(const struct file_io_options *options);
 /* Completions wake the loop; after confinement.  0 or -errno. */
 int file_io_watch(void);
 

@@ -168,6 +168,10 @@ static int blk_option(struct life_birth *birth, const char *name,
 		return parse_number(value, 0, LIFE_BLK_MAX_POLL_US,
 				    &blk->poll_us);
 	}
+	if (!strcmp(name, "registered-buffers")) {
+		blk->registered_buffers = 1;
+		return *value ? -EINVAL : 0;
+	}
 	if (!strcmp(name, "no-sched-batch")) {
 		no_batch = true;
 		return *value ? -EINVAL : 0;
@@ -211,6 +215,12 @@ static int blk_acquire(struct life_birth *birth)
 static int blk_open(const struct life_birth *birth)
 {
 	const struct life_birth_blk *blk = &birth->u.blk;
+	const struct file_io_options files = {
+		.direct = blk->direct,
+		.recorded = blk->record,
+		.fixed = blk->registered_buffers,
+		.nr_extra = blk->nr_extra,
+	};
 	int ret = 0;
 
 	if (blk->nr_queues == 0 || blk->nr_queues > VHOST_MAX_QUEUES ||
@@ -234,7 +244,7 @@ static int blk_open(const struct life_birth *birth)
 	if (!ret)
 		ret = mirror_open(blk, &image);
 	if (!ret)
-		ret = file_io_open(blk->direct, blk->record, blk->nr_extra);
+		ret = file_io_open(&files);
 	/*
 	 * What the page cache does needs the processor itself, and threads of
 	 * io_uring would stay SCHED_BATCH.
@@ -323,6 +333,7 @@ static const struct device_ops blk_ops = {
 		"  --cache=MODE          none (default), writeback, writethrough, directsync, unsafe:\n"
 		"                        as cache in bulkhead.conf(5)\n"
 		"  --poll-us=N           wait awake for the disk, 0 (never) to 1000; 20 (default)\n"
+		"  --registered-buffers  of io_uring, as registered_buffers in bulkhead.conf(5)\n"
 		"  --no-sched-batch      never be SCHED_BATCH, as sched_batch in bulkhead.conf(5)\n"
 		"  --serial=TEXT         up to 20 characters, the guest's /sys/block/vdX/serial\n",
 	/* vhost-user.rst, "vhost-user-block program conventions" */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <unistd.h>
 
@@ -15,21 +16,28 @@
 
 /*
  * From now on the kernel takes from this ring nothing but these operations,
- * on nothing but the registered files, and lets nobody register anything more.
+ * on nothing but the registered files, and lets nobody register anything more
+ * but, with `buffers`, those.
  */
-static int restrict_ring(struct io_uring *ring)
+static int restrict_ring(struct io_uring *ring, bool buffers)
 {
 	static const uint8_t operations[] = {
 		IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE,
 		IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE,
+		/* of registered buffers, and so of no use without: */
+		IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED,
 	};
-	struct io_uring_restriction rules[sizeof(operations) + 2] = { 0 };
+	struct io_uring_restriction rules[sizeof(operations) + 3] = { 0 };
 	unsigned int nr = 0;
 	int ret;
 
 	for (; nr < sizeof(operations); nr++) {
 		rules[nr].opcode = IORING_RESTRICTION_SQE_OP;
 		rules[nr].sqe_op = operations[nr];
+	}
+	if (buffers) {
+		rules[nr].opcode = IORING_RESTRICTION_REGISTER_OP;
+		rules[nr++].register_op = IORING_REGISTER_BUFFERS_UPDATE;
 	}
 	rules[nr].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
 	rules[nr++].sqe_flags = IOSQE_FIXED_FILE | IOSQE_ASYNC;
@@ -65,7 +73,7 @@ static int limit_workers(struct io_uring *ring, unsigned int most)
 
 int ring_open(struct io_uring *ring, unsigned int sq_entries,
 	      unsigned int cq_entries, const int *files, unsigned int nr_files,
-	      unsigned int most_workers)
+	      unsigned int most_workers, unsigned int nr_buffers)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE |
@@ -84,8 +92,10 @@ int ring_open(struct io_uring *ring, unsigned int sq_entries,
 		ret = io_uring_register_files(ring, files, nr_files);
 	if (!ret)
 		ret = limit_workers(ring, most_workers);
+	if (!ret && nr_buffers)
+		ret = io_uring_register_buffers_sparse(ring, nr_buffers);
 	if (!ret)
-		ret = restrict_ring(ring);
+		ret = restrict_ring(ring, nr_buffers);
 	if (ret)
 		log_perr(-ret, "io_uring cannot be restricted");
 	return ret;

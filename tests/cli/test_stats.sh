@@ -16,6 +16,7 @@ cat >>"$scratch/vm.conf" <<-CONF
 	[rng]
 	[blk vda]
 	path = disk.img
+	registered_buffers = yes
 CONF
 start_vm --set serial.connect=null
 
@@ -30,6 +31,15 @@ until [ "$(json "$vda | .queues[0].requests")" -gt 100 ]; do
 	[ "$tries" -lt 100 ] || break
 	sleep 0.05
 done
+
+# Of 64 MiB; or the user may not lock as much.
+# shellcheck disable=SC2317	# within calls it
+registered_or_limited() {
+	[ "$(json "$vda | .registered_bytes")" = 67108864 ] ||
+		grep -q 'guest RAM is not registered.*ulimit -Hl' "$scratch/err"
+}
+within 10 registered_or_limited
+report "guest RAM is registered, or the limit is named"
 
 # --- stats ---------------------------------------------------------------------
 

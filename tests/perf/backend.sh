@@ -15,6 +15,7 @@ start_bulkhead() {
 	"${on_0[@]}" "${2:-$build/bulkhead-blk}" --socket-path="$socket" \
 		--blk-file="$image" --cache="$1" ${format:+--format="$format"} \
 		${BLK_POLL_US:+--poll-us="$BLK_POLL_US"} \
+		${BLK_REGISTERED:+--registered-buffers} \
 		${read_only:+--read-only} 2>>"$work/blk.err" &
 	backend=$!
 }

@@ -44,7 +44,7 @@ watch() {
 }
 
 # Without the floods (test cases "... load"), which take minutes when traced.
-for test in wire/test_blk wire/test_blk_queues wire/test_blk_settle \
+for test in wire/test_blk wire/test_blk_queues wire/test_blk_settle wire/test_blk_fixed \
 	wire/test_blk_qcow2 wire/test_console wire/test_rng wire/test_serial \
 	wire/test_vhost_back guest/test_exits guest/test_faults \
 	guest/test_smp guest/test_virtio_blk; do

@@ -189,6 +189,42 @@ START_TEST(a_removed_region_is_gone)
 	ck_assert_int_eq(guest_mem_span(0, 1, &span, 1), 1);
 }
 
+static uint64_t bytes_now;
+
+static void on_added(uint8_t *host, uint64_t bytes)
+{
+	*host = 'a';	/* it is there */
+	bytes_now += bytes;
+}
+
+static void on_removed(uint8_t *host, uint64_t bytes)
+{
+	*host = 'r';	/* it is there still */
+	bytes_now -= bytes;
+}
+
+START_TEST(a_watcher_hears_of_each_mapping)
+{
+	static const struct guest_mem_watcher watcher = { on_added,
+							  on_removed };
+	struct vhost_user_region region = {
+		.gpa = PAGE, .size = PAGE, .user_addr = USER + PAGE,
+	};
+
+	guest_mem_watch(&watcher);
+	ck_assert_int_eq(add(0, 3 * PAGE, 0, PAGE), -EINVAL);
+	ck_assert_uint_eq(bytes_now, 0);
+	ck_assert_int_eq(add(0, PAGE, 0, PAGE), 0);
+	ck_assert_int_eq(add(PAGE, PAGE, 0, PAGE), 0);
+	ck_assert_int_eq(add(2 * PAGE, 2 * PAGE, 0, 2 * PAGE), 0);
+	ck_assert_uint_eq(bytes_now, 4 * PAGE);
+	ck_assert_int_eq(guest_mem_remove(&region), 0);
+	ck_assert_uint_eq(bytes_now, 3 * PAGE);
+	guest_mem_clear();
+	ck_assert_uint_eq(bytes_now, 0);
+	guest_mem_watch(NULL);
+}
+
 int main(void)
 {
 	Suite *suite = suite_create("guest_mem");
@@ -208,6 +244,7 @@ int main(void)
 	tcase_add_test(tc, the_table_has_an_end);
 	tcase_add_test(tc, an_offset_within_a_page_is_kept);
 	tcase_add_test(tc, a_removed_region_is_gone);
+	tcase_add_test(tc, a_watcher_hears_of_each_mapping);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "ipc/inherit.h"
+#include "ipc/log.h"
 
 #define HIGH_FD	200	/* above all numbers of ipc/inherit.h */
 #define MOVED_MS	20000	/* for a copy of a small disk, on a busy machine */
@@ -123,6 +124,7 @@ static void send_birth(struct child *child, const struct child_spec *spec)
 		.role = spec->life_role,
 		.vm = "test",
 		.device = "dut",
+		.log_level = LOG_LEVEL_WARN,
 		.u.chardev.backend = spec->backend,
 	};
 

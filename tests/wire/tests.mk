@@ -5,6 +5,7 @@ $(eval $(call test,tests/wire/test_serial,tests/wire/test_serial.c tests/wire/ch
 $(eval $(call test,tests/wire/test_vhost_back,tests/wire/test_vhost_back.c tests/wire/child.c $(FRONT_END) ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_blk,tests/wire/test_blk.c tests/wire/blk_rig.c tests/wire/child.c $(FRONT_END) tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_blk_queues,tests/wire/test_blk_queues.c tests/wire/blk_rig.c tests/wire/child.c $(FRONT_END) tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
+$(eval $(call test,tests/wire/test_blk_fixed,tests/wire/test_blk_fixed.c tests/wire/blk_rig.c tests/wire/child.c $(FRONT_END) tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_blk_cache,tests/wire/test_blk_cache.c cli/replay.c tests/wire/child.c $(FRONT_END) tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
 $(eval $(call test,tests/wire/test_blk_settle,tests/wire/test_blk_settle.c tests/wire/child.c $(IPC),-l:liburing.a $(CHECK)))
 $(eval $(call test,tests/wire/test_blk_odd,tests/wire/test_blk_odd.c tests/wire/child.c $(FRONT_END) tests/wire/front_blk.c ipc/vhost_user.c $(IPC),$(CHECK)))
