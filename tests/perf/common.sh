@@ -27,6 +27,18 @@ spread() {
 		END { printf "%s (%s..%s)", v[int((NR + 1) / 2)], v[1], v[NR] }'
 }
 
+# ratios N FILE: of column N to N + 2, pair by pair: "median low high", of which
+# the latter two hold that of all pairs to come with 95 % (by ranks: nothing is
+# assumed of the machine's noise)
+ratios() {
+	awk -v n="$1" '$(n + 2) > 0 { printf "%.3f\n", $n / $(n + 2) }' "$2" | sort -g |
+		awk '{ v[NR] = $1 }
+			function at(i) { return v[i < 1 ? 1 : i > NR ? NR : int(i)] }
+			END { half = 0.98 * sqrt(NR)
+				print at((NR + 1) / 2), at(NR / 2 - half),
+					at(NR / 2 + half + 1) }'
+}
+
 # ratio A B: A / B, two decimals
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.2f", a / b; else printf "-" }'; }
 
