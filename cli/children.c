@@ -42,7 +42,6 @@
 #define DEVICE_TASKS	8
 #define BLK_TASKS	64	/* io_uring's workers are tasks too */
 #define CORE_SPARE_TASKS 8
-#define BLK_MEMLOCK	(8u << 20)
 
 static const char *const state_name[CHILD_NR_STATES] = {
 	[CHILD_UNBORN] = "unborn",
@@ -150,19 +149,6 @@ static void give_core(struct vm *vm, struct birth_spec *spec)
 	spec->file_bytes = 0;
 }
 
-/*
- * Guest RAM, of all VMs of this user: the kernel counts what a user has locked,
- * so there is no limit for one of them.  With the right to do so (CAP_SYS_RESOURCE) our
- * own is lifted; without, the disk says what it lacks, and goes on.
- */
-static rlim_t allow_locked_bytes(void)
-{
-	static const struct rlimit any = { RLIM_INFINITY, RLIM_INFINITY };
-
-	setrlimit(RLIMIT_MEMLOCK, &any);
-	return RLIM_INFINITY;
-}
-
 static void give_device(const struct device *dev, int link_fd,
 			struct birth_spec *spec)
 {
@@ -178,9 +164,12 @@ static void give_device(const struct device *dev, int link_fd,
 	give(spec, dev->move.fd, EXTRA_FD + (int)dev->end.nr_backing);
 	spec->nr_files = DEVICE_FILES;
 	spec->nr_tasks = blk ? BLK_TASKS : DEVICE_TASKS;
-	spec->memlock_bytes = blk ? BLK_MEMLOCK : 0;
-	if (dev->cfg->registered_buffers)
-		spec->memlock_bytes = allow_locked_bytes();
+	/*
+	 * Rings and registered buffers.  The kernel holds what all processes of a
+	 * user have locked against the limit of the one that asks, so a lower one
+	 * than ours would let one disk keep another from its ring.
+	 */
+	spec->memlock_bytes = blk ? RLIM_INFINITY : 0;
 	/*
 	 * No raw image grows, whatever becomes of its process; except that a record
 	 * has to, and that what it is moved to may be longer.  What is printed to

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -157,11 +158,24 @@ static int open_disk(struct device *dev, char why[VM_WHY_MAX])
 	return record_file_open(dev->cfg, &dev->end, why);
 }
 
+/*
+ * For registered buffers.  Whoever may not (CAP_SYS_RESOURCE) keeps the limit
+ * that he has, and a disk that meets it says so.
+ */
+static void allow_locked_memory(void)
+{
+	static const struct rlimit any = { RLIM_INFINITY, RLIM_INFINITY };
+
+	setrlimit(RLIMIT_MEMLOCK, &any);
+}
+
 static int open_end(struct vm *vm, struct device *dev, char why[VM_WHY_MAX])
 {
 	switch (dev->cfg->role) {
 	case LIFE_ROLE_BLK:
 		dev->nr_queues = dev->cfg->nr_queues;
+		if (dev->cfg->registered_buffers)
+			allow_locked_memory();
 		if (!dev->cfg->socket.path)
 			return open_disk(dev, why);
 		snprintf(dev->end.where, sizeof(dev->end.where), "%s",

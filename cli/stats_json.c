@@ -88,6 +88,7 @@ static void add_device(json_t *object, const struct stats_process *process)
 	set(object, "batch_begins", copy.batch_begins);
 	set(object, "batch_ends", copy.batch_ends);
 	set(object, "registered_bytes", copy.registered_bytes);
+	set(object, "registered_ios", copy.registered_ios);
 	set(object, "register_reads", copy.register_reads);
 	set(object, "register_writes", copy.register_writes);
 	queues = json_array();

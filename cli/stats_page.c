@@ -103,6 +103,7 @@ bool stats_read_device(const struct stats_map *map,
 	copy->batch_begins = load(&page->disk.batch_begins);
 	copy->batch_ends = load(&page->disk.batch_ends);
 	copy->registered_bytes = load(&page->disk.registered_bytes);
+	copy->registered_ios = load(&page->disk.registered_ios);
 	copy->nr_queues = load_bounded(&page->nr_queues, STATS_MAX_QUEUES);
 	for (unsigned int i = 0; i < copy->nr_queues; i++)
 		copy_queue(&copy->queue[i], &page->queue[i]);

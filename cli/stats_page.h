@@ -42,7 +42,8 @@ struct stats_device_copy {
 	uint64_t faults_fired;
 	uint64_t delayed, delay_us, waiting;	/* struct stats_disk */
 	uint64_t disk_polls, disk_polls_in_vain;
-	uint64_t batch_begins, batch_ends, registered_bytes;
+	uint64_t batch_begins, batch_ends, registered_bytes,
+		 registered_ios;
 	unsigned int nr_queues;
 	struct stats_queue queue[STATS_MAX_QUEUES];
 };

@@ -47,6 +47,7 @@ struct stats_disk {
 	uint64_t batch_begins;	/* became SCHED_BATCH, devproc/blk/batch.h */
 	uint64_t batch_ends;	/* and was so no more */
 	uint64_t registered_bytes;	/* of guest RAM, devproc/blk/fixed.h */
+	uint64_t registered_ios;	/* operations that used them */
 };
 
 /* What both begin with; the writer fills it before its last narrowing. */

@@ -100,8 +100,13 @@ bool batch_sleeps(struct batch *batch, unsigned int requests, uint64_t now_ns)
 
 	if (!batch->every)
 		batch->every = FEWEST_WINDOWS;
-	if (now_ns - batch->begin_ns > IDLE_NS)
-		begin(batch, BATCH_STEADY, now_ns);
+	if (now_ns - batch->begin_ns > IDLE_NS) {
+		/* What has not come to its end counts as failed. */
+		if (batch->phase != BATCH_STEADY)
+			settle(batch, false, now_ns);
+		else
+			begin(batch, BATCH_STEADY, now_ns);
+	}
 	batch->requests += requests;
 	batch->wakes++;
 	batch->singles = requests == 1 ? batch->singles + 1 : 0;

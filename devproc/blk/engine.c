@@ -27,6 +27,7 @@
 #include "devproc/blk/piece.h"
 #include "devproc/blk/steps.h"
 #include "devproc/device.h"
+#include "devproc/loop.h"
 #include "devproc/walk.h"
 #include "ipc/log.h"
 
@@ -382,19 +383,31 @@ static void choose_policy(void)
 	stats_add(&device_stats->disk.batch_ends, !is_batch);
 }
 
+/*
+ * A slice of guest RAM at a time, and the fds in between: whoever talks to this
+ * process waits for one of them at most.  Not before a queue runs, when
+ * the front-end has all else to say yet.  Return: whether there was any.
+ */
+static bool register_some(void)
+{
+	if (!running || !fixed_next())
+		return false;
+	loop_sleep_at_most(0);
+	return true;
+}
+
 bool engine_round_end(void)
 {
 	for (unsigned int i = 0; i < MAX_PASSES; i++) {
 		if (pass())
 			continue;
-		if (fixed_next())
-			return true;
 		if (may_batch && nr_taken)
 			choose_policy();
+		register_some();
 		return false;
 	}
-	fixed_next();
-	return true;
+	/* As busy as that: a slice, and then the fds. */
+	return !register_some();
 }
 
 void engine_init(uint32_t poll_us, bool batch)

@@ -92,6 +92,7 @@ static void prepare_data(struct io_uring_sqe *sqe, const struct file_io *io)
 		sqe->opcode = read ? IORING_OP_READ_FIXED :
 				     IORING_OP_WRITE_FIXED;
 		sqe->buf_index = (uint16_t)fixed;
+		stats_add(&device_stats->disk.registered_ios, 1);
 	}
 }
 

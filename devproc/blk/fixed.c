@@ -61,9 +61,25 @@ static void complain(int ret)
 	if (said)
 		return;
 	said = true;
-	log_warn("guest RAM is not registered with io_uring (%s)%s; the disk goes on without",
+	log_warn("not all of guest RAM is registered with io_uring (%s)%s; the disk goes on without",
 		 strerror(-ret), ret == -ENOMEM ?
 		 ": raise the limit of locked memory (ulimit -Hl)" : "");
+}
+
+static const struct iovec none;
+
+/*
+ * No more of it.  At the limit of locked memory the last slice goes back: rings
+ * of other processes of this user need room, too.
+ */
+static void give_up(struct area *area, int ret)
+{
+	complain(ret);
+	if (ret == -ENOMEM && area->done > 0 &&
+	    update(area->first + area->done - 1, &none) == 0)
+		area->done--;
+	area->nr = area->done;
+	show_bytes();
 }
 
 bool fixed_next(void)
@@ -78,8 +94,7 @@ bool fixed_next(void)
 		slice = slice_of(area, area->done);
 		ret = update(area->first + area->done, &slice);
 		if (ret) {
-			complain(ret);
-			area->nr = area->done;
+			give_up(area, ret);
 		} else {
 			area->done++;
 			show_bytes();
@@ -109,22 +124,29 @@ int fixed_index(const void *buf, size_t bytes)
 
 /* --- regions that come and go ------------------------------------------------ */
 
-/* Return: the first of nr buffers that no area has, or FIXED_MAX. */
-static unsigned int find_room(unsigned int nr)
+/*
+ * Find room for nr buffers in a row, or for as many as there is room for behind
+ * all that are in use.  Sets first.  Return: how many.
+ */
+static unsigned int find_room(unsigned int nr, unsigned int *first)
 {
-	unsigned int first = 0;
+	unsigned int last = 0;
 
+	for (unsigned int i = 0; i < nr_areas; i++)
+		if (last < areas[i].first + areas[i].nr)
+			last = areas[i].first + areas[i].nr;
+	*first = 0;
 	/* Each area pushes it on at most once: it only grows. */
-	for (unsigned int i = 0; i < nr_areas && first + nr <= FIXED_MAX;) {
+	for (unsigned int i = 0; i < nr_areas && *first < last;) {
 		const struct area *area = &areas[i++];
 
-		if (first < area->first + area->nr &&
-		    area->first < first + nr) {
-			first = area->first + area->nr;
+		if (*first < area->first + area->nr &&
+		    area->first < *first + nr) {
+			*first = area->first + area->nr;
 			i = 0;
 		}
 	}
-	return first + nr <= FIXED_MAX ? first : FIXED_MAX;
+	return nr < FIXED_MAX - *first ? nr : FIXED_MAX - *first;
 }
 
 static void on_added(uint8_t *host, uint64_t bytes)
@@ -133,20 +155,16 @@ static void on_added(uint8_t *host, uint64_t bytes)
 			  (bytes % FIXED_SLICE_BYTES != 0);
 	struct area area = { .host = host, .bytes = bytes };
 
-	area.nr = slices < FIXED_MAX ? (unsigned int)slices : FIXED_MAX;
-	area.first = find_room(area.nr);
-	if (area.first == FIXED_MAX) {
+	area.nr = find_room(slices < FIXED_MAX ? (unsigned int)slices :
+						 FIXED_MAX, &area.first);
+	if (area.nr < slices)
 		complain(-ENOSPC);
-		area.nr = 0;
-	}
 	areas[nr_areas++] = area;
 }
 
 /* What is in flight keeps its pages: the kernel counts. */
 static void on_removed(uint8_t *host, uint64_t bytes)
 {
-	static const struct iovec none;
-
 	for (unsigned int i = 0; i < nr_areas; i++) {
 		if (areas[i].host != host || areas[i].bytes != bytes)
 			continue;

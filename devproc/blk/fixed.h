@@ -7,7 +7,8 @@
  *
  * That takes time, seconds where RAM is large and new, so it is done slice by
  * slice between requests; what is not registered works as well.
- * bulkhead-blk; C5 when memory comes and goes, D4 when looked up.
+ * bulkhead-blk; C5 when memory comes and goes, D4 when looked up; registered at
+ * the end of the engine's rounds.
  */
 #ifndef DEVPROC_BLK_FIXED_H
 #define DEVPROC_BLK_FIXED_H
@@ -16,8 +17,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define FIXED_SLICE_BYTES	(32u << 20)
-#define FIXED_MAX		2048	/* slices: what is beyond 64 GiB is not */
+#define FIXED_SLICE_BYTES	(16u << 20)
+#define FIXED_MAX		4096	/* slices: what is beyond 64 GiB is not */
 
 /*
  * From now on what guest_mem.h maps is to be registered, as far as the limits

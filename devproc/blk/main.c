@@ -246,8 +246,9 @@ static int blk_open(const struct life_birth *birth)
 	if (!ret)
 		ret = file_io_open(&files);
 	/*
-	 * What the page cache does needs the processor itself, and threads of
-	 * io_uring would stay SCHED_BATCH.
+	 * What the page cache does needs the processor itself.  Threads of
+	 * io_uring stay what their maker was, so where they do all writes there
+	 * is no SCHED_BATCH; elsewhere they only sync and make holes.
 	 */
 	engine_init(blk->direct ? blk->poll_us : 0,
 		    blk->sched_batch && !file_io_has_writers());

@@ -84,7 +84,7 @@ int ring_open(struct io_uring *ring, unsigned int sq_entries,
 	int ret = io_uring_queue_init_params(sq_entries, ring, &params);
 
 	if (ret) {
-		log_perr(-ret, "io_uring is not to be had; it takes Linux 6.1 and kernel.io_uring_disabled=0");
+		log_perr(-ret, "io_uring is not to be had; it takes Linux 6.1, kernel.io_uring_disabled=0 and some locked memory (ulimit -Hl)");
 		return ret;
 	}
 	ret = move_ring(ring);

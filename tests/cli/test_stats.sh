@@ -36,7 +36,7 @@ done
 # shellcheck disable=SC2317	# within calls it
 registered_or_limited() {
 	[ "$(json "$vda | .registered_bytes")" = 67108864 ] ||
-		grep -q 'guest RAM is not registered.*ulimit -Hl' "$scratch/err"
+		grep -q 'not all of guest RAM is registered.*ulimit -Hl' "$scratch/err"
 }
 within 10 registered_or_limited
 report "guest RAM is registered, or the limit is named"

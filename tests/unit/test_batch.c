@@ -160,6 +160,21 @@ START_TEST(a_pause_ends_a_trial)
 }
 END_TEST
 
+/* Bursts that end within the first trial: later ones are not all trials. */
+START_TEST(bursts_are_not_all_trials)
+{
+	unsigned int changes = 0;
+
+	for (int i = 0; i < 100; i++) {
+		live(130 * MS, &one_by_one, &gathered);
+		changes += seen.changes;
+		now += 2 * SECOND;
+	}
+	ck_assert_uint_gt(changes, 0);
+	ck_assert_uint_le(changes, 100);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("batch");
@@ -177,6 +192,7 @@ int main(void)
 	tcase_add_test(tc, a_load_that_grows_is_not_its_merit);
 	tcase_add_test(tc, an_idle_guest_is_not_tried);
 	tcase_add_test(tc, a_pause_ends_a_trial);
+	tcase_add_test(tc, bursts_are_not_all_trials);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
