@@ -26,6 +26,7 @@
 #include "devproc/blk/fixed.h"
 #include "devproc/blk/piece.h"
 #include "devproc/blk/steps.h"
+#include "devproc/blk/throttle.h"
 #include "devproc/device.h"
 #include "devproc/loop.h"
 #include "devproc/walk.h"
@@ -366,7 +367,9 @@ static void choose_policy(void)
 {
 	static struct batch batch;
 	static bool is_batch;
-	bool wanted = batch_sleeps(&batch, nr_taken, now_ns());
+	/* Limits are kept by the clock: whoever keeps them is not to be late. */
+	bool wanted = !throttle_on &&
+		      batch_sleeps(&batch, nr_taken, now_ns());
 	int ret;
 
 	nr_taken = 0;
