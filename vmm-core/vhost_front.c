@@ -281,10 +281,33 @@ void vhost_front_init(struct vhost_front *front, const char *name)
 	front->channel_peer_fd = -1;
 	front->err_fd = -1;
 	front->inflight_fd = -1;
+	front->queue = front->own_queue;
+	front->queue_mask = UINT32_MAX;
 	for (unsigned int i = 0; i < VHOST_FRONT_MAX_QUEUES; i++) {
 		front->queue[i].kick_fd = -1;
 		front->queue[i].call_fd = -1;
 	}
+}
+
+void vhost_front_join(struct vhost_front *front,
+		      const struct vhost_front *first, int inflight_fd)
+{
+	front->regions = first->regions;
+	front->nr_regions = first->nr_regions;
+	front->ram_fd = first->ram_fd;
+	front->feature_mask = first->feature_mask;
+	front->min_queues = first->min_queues;
+	front->max_queues = first->max_queues;
+	front->config_bytes = first->config_bytes;
+	front->pipelined = first->pipelined;
+	front->wake = first->wake;
+	front->err_fd = first->err_fd;
+	front->inflight_fd = inflight_fd;
+	front->queue = first->queue;
+	/* As if its predecessor had offered it. */
+	front->features = first->features;
+	front->nr_queues = first->nr_queues;
+	front->attached_once = true;
 }
 
 int vhost_front_attach(struct vhost_front *front, int link_fd)
@@ -328,7 +351,7 @@ int vhost_front_stop(struct vhost_front *front)
 	for (uint32_t i = 0; i < VHOST_FRONT_MAX_QUEUES; i++) {
 		union vhost_user_payload payload = { .state.index = i };
 
-		if (!front->queue[i].ready)
+		if (!front_serves(front, i))
 			continue;
 		front->queue[i].ready = false;
 		if (!front->started || err || i >= front->nr_queues)
@@ -356,7 +379,8 @@ void vhost_front_forget(struct vhost_front *front)
 {
 	vhost_front_drop(front);
 	for (uint32_t i = 0; i < VHOST_FRONT_MAX_QUEUES; i++)
-		front->queue[i].ready = false;
+		if (front_serves(front, i))
+			front->queue[i].ready = false;
 	front->started = false;
 }
 

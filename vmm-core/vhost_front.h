@@ -64,7 +64,13 @@ struct vhost_front {
 	 * owner says otherwise.
 	 */
 	void (*wake)(int event_fd);
-	struct vhost_front_queue queue[VHOST_FRONT_MAX_QUEUES];
+	/*
+	 * VHOST_FRONT_MAX_QUEUES of them: own_queue, or those of the front that
+	 * was joined.  The back-end hears of those in queue_mask (bit n: queue n)
+	 * that are ready, and of no other; unless the owner says otherwise, of all.
+	 */
+	struct vhost_front_queue *queue;
+	uint32_t queue_mask;
 
 	/* Results of vhost_front_attach(). */
 	int link_fd;		/* -1: no back-end */
@@ -87,6 +93,7 @@ struct vhost_front {
 	} kept_config;
 
 	/* Private. */
+	struct vhost_front_queue own_queue[VHOST_FRONT_MAX_QUEUES];
 	bool attached_once;
 	bool inflight_is_foreign;	/* inflight_fd came from the back-end */
 	uint64_t inflight_bytes;	/* 0: to be made new */
@@ -97,6 +104,15 @@ struct vhost_front {
 
 /* All zero but the fds, which are -1, and the deadlines. */
 void vhost_front_init(struct vhost_front *front, const char *name);
+
+/*
+ * Make front, after vhost_front_init(), one more back-end of the device of
+ * first, which is attached: they share queues and eventfds (the owner gives each
+ * a queue_mask of its own), and its back-end must offer at least what first's
+ * did.  It has no back-end channel, and an in-flight region of its own.
+ */
+void vhost_front_join(struct vhost_front *front,
+		      const struct vhost_front *first, int inflight_fd);
 
 /*
  * Negotiate with the back-end behind link_fd, which is taken over in any

@@ -23,6 +23,13 @@ static inline bool front_has(const struct vhost_front *front,
 	return front->protocol_features >> bit & 1;
 }
 
+/* Has the driver set up queue index, and is it this back-end's? */
+static inline bool front_serves(const struct vhost_front *front,
+				unsigned int index)
+{
+	return front->queue_mask >> index & 1 && front->queue[index].ready;
+}
+
 /* One line about what went wrong, and the end of this back-end.  Return: err. */
 int front_fail(struct vhost_front *front, int err, const char *what);
 

@@ -213,7 +213,7 @@ bool vhost_front_may_lose(const struct vhost_front *front)
 	for (uint32_t i = 0; i < front->nr_queues; i++) {
 		const struct vhost_front_queue *queue = &front->queue[i];
 
-		if (queue->ready && ring_used_index(front, queue) !=
+		if (front_serves(front, i) && ring_used_index(front, queue) !=
 		    ring_word(front, queue->driver + RING_INDEX))
 			return true;
 	}
@@ -271,7 +271,7 @@ static int enable_rings(struct vhost_front *front)
 	if (!front->protocol_features)
 		return 0;
 	for (uint32_t i = 0; i < front->nr_queues && !err; i++)
-		if (front->queue[i].ready)
+		if (front_serves(front, i))
 			err = tell_vring(front, VHOST_USER_SET_VRING_ENABLE,
 					 i, 1);
 	return err;
@@ -286,7 +286,7 @@ static void wake_rings(const struct vhost_front *front, bool fresh)
 	for (unsigned int i = 0; i < front->nr_queues; i++) {
 		const struct vhost_front_queue *queue = &front->queue[i];
 
-		if (!queue->ready)
+		if (!front_serves(front, i))
 			continue;
 		front->wake(queue->kick_fd);
 		if (!fresh)
@@ -307,7 +307,7 @@ int front_replay(struct vhost_front *front, bool fresh)
 	if (!err)
 		err = tell_inflight(front);
 	for (uint32_t i = 0; i < front->nr_queues && !err; i++)
-		if (front->queue[i].ready)
+		if (front_serves(front, i))
 			err = tell_ring(front, i, fresh);
 	if (!err)
 		err = enable_rings(front);
