@@ -89,7 +89,7 @@ CORE := vmm-core/main.c vmm-core/report.c \
 	vmm-core/acpi.c vmm-core/acpi_pm.c vmm-core/pvpanic.c \
 	vmm-core/serial_link.c vmm-core/uart_shadow.c vmm-core/relink.c vmm-core/chores.c \
 	vmm-core/pci.c vmm-core/pci_bar.c vmm-core/msix.c \
-	vmm-core/virtio_pci.c vmm-core/virtio_pci_regs.c vmm-core/virtio_pci_bus.c \
+	vmm-core/virtio_pci.c vmm-core/virtio_pci_regs.c vmm-core/virtio_pci_bus.c vmm-core/virtio_pci_make.c \
 	vmm-core/vhost_front.c vmm-core/vhost_front_replay.c \
 	ipc/vhost_user.c ipc/regchan.c ipc/fault_match.c ipc/fault.c gen/policy_core.c $(IPC) $(CONFINE)
 
@@ -124,7 +124,7 @@ SERIAL := devproc/serial.c devproc/uart.c $(CHARDEV) ipc/regchan.c \
 JAIL := jail/heritage.c jail/birth.c jail/stages.c jail/capabilities.c jail/birth_text.c jail/death.c \
 	jail/inspect.c policy/lastword.c gen/syscall_names.c
 CLI_CONFIG := cli/config.c cli/config_read.c cli/config_keys.c \
-	cli/config_value.c cli/config_backing.c cli/throttle_parse.c cli/bytes.c cli/config_limits.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
+	cli/config_value.c cli/config_backing.c cli/throttle_parse.c cli/bytes.c cli/config_limits.c cli/config_processes.c cli/config_fault.c cli/fault_parse.c ipc/fault.c
 CLI_SUPERVISOR := cli/supervisor.c cli/record_file.c cli/signals.c cli/title.c cli/loop.c \
 	cli/runtime_dir.c cli/procfs.c cli/notify.c cli/cgroup.c cli/cgroup_files.c cli/resources.c cli/memory.c cli/image.c ipc/no_atime.c ipc/dio_align.c \
 	cli/chardev_end.c cli/terminal.c cli/programs.c cli/link.c \

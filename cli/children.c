@@ -104,6 +104,11 @@ struct device *device_of(const struct child *child)
 	return &child->vm->device[child->index - 1];
 }
 
+struct device *disk_of(const struct device *dev)
+{
+	return &dev->child.vm->device[dev->cfg->of];
+}
+
 void child_init(struct child *child, struct vm *vm, enum life_role role,
 		const char *name, unsigned int index)
 {
@@ -211,6 +216,7 @@ static void describe_core(const struct vm *vm, struct life_birth_core *core)
 	core->ram_bytes = vm->cfg->memory_bytes;
 	core->nr_vcpus = vm->cfg->nr_cpus;
 	core->nr_devices = vm->nr_devices;
+	core->nr_further = vm->cfg->nr_further;
 	core->has_initrd = vm->initrd_fd >= 0;
 	core->huge_pages = vm->cfg->huge_pages;
 	snprintf(core->cmdline, sizeof(core->cmdline), "%s", vm->cfg->cmdline);
@@ -241,7 +247,8 @@ static void describe_blk(const struct device *dev, struct life_birth_blk *blk)
 		blk->move_format = (uint8_t)dev->move.format;
 	}
 	snprintf(blk->serial, sizeof(blk->serial), "%s",
-		 dev->cfg->serial ? dev->cfg->serial : dev->cfg->name);
+		 dev->cfg->serial ? dev->cfg->serial :
+				    disk_of(dev)->cfg->name);
 }
 
 void child_describe(const struct child *child, struct life_birth *birth)

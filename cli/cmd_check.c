@@ -44,6 +44,9 @@ static void print_blk(const struct config_device *dev)
 	       dev->nr_queues, yes_no(dev->discard), yes_no(dev->packed),
 	       dev->poll_us, yes_no(dev->sched_batch),
 	       yes_no(dev->registered_buffers));
+	if (dev->nr_processes > 1)
+		printf("blk %s: processes %u\n", dev->name,
+		       dev->nr_processes);
 	if (dev->format != LIFE_BLK_RAW)
 		printf("blk %s: format %s\n", dev->name,
 		       config_format_name(dev->format));
@@ -90,6 +93,8 @@ static void print_devices(const struct config *cfg)
 	for (unsigned int i = 0; i < cfg->nr_devices; i++) {
 		const struct config_device *dev = &cfg->device[i];
 
+		if (dev->process)
+			continue;	/* as the disk itself */
 		print_limits(dev->name, dev->limits);
 		if (dev->on_crash != cfg->on_crash)
 			printf("%s: on_crash %s\n", dev->name,

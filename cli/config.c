@@ -93,6 +93,8 @@ static int add_device(struct config *cfg, const struct config_section *s,
 				    s->origin, s->title);
 	dev->role = role_of(kind);
 	dev->on_crash = CONFIG_CRASH_INHERIT;
+	dev->nr_processes = 1;
+	dev->of = cfg->nr_devices;
 	dev->poll_us = LIFE_BLK_POLL_US;
 	dev->sched_batch = true;
 	throttle_none(&dev->throttle);
@@ -132,6 +134,11 @@ static struct config_device *find_device(struct config *cfg, const char *name)
 	return NULL;
 }
 
+static bool is_fault(const struct config_entry *e)
+{
+	return !strcmp(e->section, config_kind_name(CONFIG_KIND_FAULT));
+}
+
 static int take_entry(const struct config_source *src,
 		      const struct config_entry *e, struct config *cfg,
 		      const char *cwd)
@@ -150,8 +157,6 @@ static int take_entry(const struct config_source *src,
 	if (split_title(e->section, &kind, &name))
 		return config_error(src->err, "%s: unknown section [%s]",
 				    e->origin, e->section);
-	if (kind == CONFIG_KIND_FAULT)
-		return config_take_fault(src, e, cfg);
 	key = config_key_find(kind, e->key);
 	if (!key) {
 		config_key_list(kind, known, sizeof(known));
@@ -346,7 +351,7 @@ static int check_all(struct config *cfg, char *err)
 		cfg->memory_origin = strdup(cfg->file);
 	if (!ret)
 		ret = check_devices(cfg, err);
-	return ret ? ret : check_faults(cfg, err);
+	return ret ? ret : config_add_processes(cfg, err);
 }
 
 /* Absolute folder of file, for relative paths. */
@@ -392,9 +397,16 @@ static int fill(struct config_source *src, const char *const *sets,
 	}
 	ret = take_sections(src, cfg);
 	for (unsigned int i = 0; !ret && i < src->nr_entries; i++)
-		ret = take_entry(src, &src->entry[i], cfg, cwd);
+		if (!is_fault(&src->entry[i]))
+			ret = take_entry(src, &src->entry[i], cfg, cwd);
 	if (!ret)
 		ret = check_all(cfg, src->err);
+	/* They name processes, which are known now. */
+	for (unsigned int i = 0; !ret && i < src->nr_entries; i++)
+		if (is_fault(&src->entry[i]))
+			ret = config_take_fault(src, &src->entry[i], cfg);
+	if (!ret)
+		ret = check_faults(cfg, src->err);
 out:
 	free(cwd);
 	return ret;
@@ -447,6 +459,8 @@ void config_free(struct config *cfg)
 	for (unsigned int i = 0; i < cfg->nr_devices; i++) {
 		struct config_device *dev = &cfg->device[i];
 
+		if (dev->process)
+			continue;	/* its texts are the disk's */
 		free(dev->origin);
 		free_path(&dev->image);
 		config_free_chain(&dev->chain);

@@ -92,6 +92,9 @@ struct config_device {
 	bool discard;
 	int cache;			/* enum life_cache */
 	uint32_t nr_queues;
+	uint32_t nr_processes;	/* 1 or more */
+	uint32_t process;	/* which of them this is; 0: the disk itself */
+	unsigned int of;	/* index of process 0 into config.device */
 	uint32_t poll_us;
 	bool sched_batch;
 	bool registered_buffers;
@@ -133,8 +136,10 @@ struct config {
 	char *memory_origin;
 	struct config_path cgroup;	/* "auto", a folder, or none */
 	struct config_limit core_limits[CONFIG_NR_LIMITS];
+	/* At the end those that are a further process of a disk. */
 	struct config_device device[LIFE_MAX_DEVICES];
 	unsigned int nr_devices;
+	unsigned int nr_further;
 	uint64_t fault_seed;
 	struct config_fault fault[CONFIG_MAX_FAULTS];
 	unsigned int nr_faults;

@@ -55,6 +55,7 @@ static const struct config_key keys[] = {
 	{ CONFIG_KIND_BLK, "read_only", config_parse_bool, DEV(read_only) },
 	{ CONFIG_KIND_BLK, "cache", config_parse_cache, DEV(cache) },
 	{ CONFIG_KIND_BLK, "queues", config_parse_cpus, DEV(nr_queues) },
+	{ CONFIG_KIND_BLK, "processes", config_parse_cpus, DEV(nr_processes) },
 	{ CONFIG_KIND_BLK, "poll", config_parse_poll, DEV(poll_us) },
 	{ CONFIG_KIND_BLK, "registered_buffers", config_parse_bool, DEV(registered_buffers) },
 	{ CONFIG_KIND_BLK, "sched_batch", config_parse_bool, DEV(sched_batch) },

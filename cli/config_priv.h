@@ -145,6 +145,13 @@ void config_free_chain(struct config_chain *chain);
 int config_take_fault(const struct config_source *src,
 		      const struct config_entry *entry, struct config *cfg);
 
+/*
+ * config_processes.c: for each disk of several processes a device more for all
+ * but the first, "vda.1", once all else is known.  They share the texts of the
+ * disk.  Return: 0, or -EINVAL with the error written.
+ */
+int config_add_processes(struct config *cfg, char *err);
+
 /* A VM or device name that is safe in paths, ps and logs. */
 bool config_name_ok(const char *name, size_t max_bytes);
 

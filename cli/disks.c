@@ -36,16 +36,11 @@ void disk_lost_process(struct device *dev, bool drained)
 	snapshot_lost_process(dev, drained);
 }
 
-int disk_resume(struct device *dev, char why[VM_WHY_MAX])
+static int resume(struct device *dev, char *why)
 {
-	int ret;
+	int ret = life_send(dev->child.life_fd, LIFE_BLK_RESUME, NULL, NULL, 0,
+			    SEND_MS);
 
-	if (!dev->held) {
-		snprintf(why, VM_WHY_MAX, "%s is not held", dev->cfg->name);
-		return -EINVAL;
-	}
-	ret = life_send(dev->child.life_fd, LIFE_BLK_RESUME, NULL, NULL, 0,
-			SEND_MS);
 	if (ret) {
 		snprintf(why, VM_WHY_MAX, "%s: its process does not answer",
 			 dev->cfg->name);
@@ -56,6 +51,26 @@ int disk_resume(struct device *dev, char why[VM_WHY_MAX])
 		   dev->child.birth.pid, "%s", "");
 	log_info("%s: resumed", dev->cfg->name);
 	return 0;
+}
+
+int disk_resume(struct device *dev, char why[VM_WHY_MAX])
+{
+	struct vm *vm = dev->child.vm;
+	bool any = false;
+	int ret = 0;
+
+	for (unsigned int i = 0; !ret && i < vm->nr_devices; i++) {
+		struct device *one = &vm->device[i];
+
+		if (!one->held || (one != dev && disk_of(one) != dev))
+			continue;
+		any = true;
+		ret = resume(one, why);
+	}
+	if (any)
+		return ret;
+	snprintf(why, VM_WHY_MAX, "%s is not held", dev->cfg->name);
+	return -EINVAL;
 }
 
 static int not_now(const struct device *dev, const char *what, char *why)
@@ -76,7 +91,17 @@ int disk_may_change(const struct device *dev, char *why)
 		return not_now(dev, "while a snapshot is taken", why);
 	if (dev->cfg->read_only)
 		return not_now(dev, "with read_only = yes", why);
-	return 0;
+	if (!dev->cfg->process)
+		return 0;
+	snprintf(why, VM_WHY_MAX, "%s is a process of %s: name the disk",
+		 dev->cfg->name, disk_of(dev)->cfg->name);
+	return -EINVAL;
+}
+
+int disk_has_one_process(const struct device *dev, char *why)
+{
+	return dev->cfg->nr_processes == 1 ? 0 :
+		not_now(dev, "with several processes", why);
 }
 
 int disk_may_change_unrecorded(const struct device *dev, char *why)
@@ -136,6 +161,64 @@ static int look_at_block_device(const struct device *dev, uint64_t bytes,
 	return -EINVAL;
 }
 
+static bool is_between(const struct device *dev)
+{
+	return dev->rebirth.state == REBIRTH_PUT_OFF ||
+	       dev->rebirth.state == REBIRTH_UNDER_WAY ||
+	       dev->rebirth.state == REBIRTH_DRAINING;
+}
+
+static int processes_may_change(const struct device *dev, char *why)
+{
+	const struct vm *vm = dev->child.vm;
+
+	for (unsigned int i = 0; i < vm->nr_devices; i++)
+		if (disk_of(&vm->device[i]) == dev &&
+		    vm->device[i].rebirth.state != REBIRTH_NONE)
+			return not_now(&vm->device[i], "between two processes",
+				       why);
+	return 0;
+}
+
+void disk_process_settled(struct device *dev)
+{
+	struct device *disk = disk_of(dev);
+
+	if (!disk->grown || disk == dev)
+		return;
+	for (unsigned int i = 0; i < dev->child.vm->nr_devices; i++) {
+		const struct device *one = &dev->child.vm->device[i];
+
+		if (one != disk && disk_of(one) == disk && is_between(one))
+			return;
+	}
+	disk->grown = false;
+	disk_renew(disk);
+}
+
+/*
+ * A process keeps its image from growing (RLIMIT_FSIZE), and measures it
+ * before it is confined: so the size is the next one's, and the core tells the
+ * guest that the config space of process 0 has changed; which therefore comes
+ * last.
+ */
+static int exchange_for_size(struct device *dev, uint64_t bytes, char *why)
+{
+	struct vm *vm = dev->child.vm;
+	int ret = 0;
+
+	for (unsigned int i = 0; i < vm->nr_devices; i++)
+		if (disk_of(&vm->device[i]) == dev)
+			vm->device[i].end.size_bytes = bytes;
+	dev->grown = dev->cfg->nr_processes > 1;
+	if (!dev->grown)
+		return rebirth_exchange(dev, why);
+	for (unsigned int i = 0; !ret && i < vm->nr_devices; i++)
+		if (&vm->device[i] != dev && disk_of(&vm->device[i]) == dev)
+			ret = rebirth_exchange(&vm->device[i], why);
+	return ret;
+}
+
 int disk_resize(struct device *dev, uint64_t bytes, char why[VM_WHY_MAX])
 {
 	uint64_t old = dev->end.size_bytes;
@@ -144,18 +227,14 @@ int disk_resize(struct device *dev, uint64_t bytes, char why[VM_WHY_MAX])
 		not_now(dev, "with format = qcow2", why);
 
 	if (!ret)
+		ret = processes_may_change(dev, why);
+	if (!ret)
 		ret = dev->end.block_device ?
 			look_at_block_device(dev, bytes, why) :
 			grow_file(dev, bytes, why);
 	if (ret)
 		return ret;
-	/*
-	 * A process keeps its image from growing (RLIMIT_FSIZE), and measures it
-	 * before it is confined: so the size is the next one's, and the core
-	 * tells the guest that the config space has changed.
-	 */
-	dev->end.size_bytes = bytes;
-	ret = rebirth_exchange(dev, why);
+	ret = exchange_for_size(dev, bytes, why);
 	if (ret)
 		return ret;
 	event_note(dev->child.vm, "resized", dev->cfg->name, 0,

@@ -18,8 +18,8 @@ void disk_is_held(struct device *dev, const struct life_blk_held *event);
 void disk_lost_process(struct device *dev, bool drained);
 
 /*
- * Let a held disk try again.  Return: 0; -EINVAL it is not held, -EPIPE; with
- * a line in why.
+ * Let a held disk try again: of a disk all its processes, of a further process
+ * that one.  Return: 0; -EINVAL it is not held, -EPIPE; with a line in why.
  */
 int disk_resume(struct device *dev, char why[VM_WHY_MAX]);
 
@@ -27,6 +27,18 @@ int disk_resume(struct device *dev, char why[VM_WHY_MAX]);
 int disk_may_change(const struct device *dev, char *why);
 /* The same, of what cannot be done to a disk with a record. */
 int disk_may_change_unrecorded(const struct device *dev, char *why);
+
+/*
+ * Is one process alone with the disk, so that it can be given another file?
+ * 0, or -EBUSY with a line in why.
+ */
+int disk_has_one_process(const struct device *dev, char *why);
+
+/*
+ * A process of a disk serves, or will not: if the disk has grown and no other
+ * has yet to hear of it, it is the turn of process 0, which tells the guest.
+ */
+void disk_process_settled(struct device *dev);
 
 /*
  * How large the disk is that the guest sees, by its process's word; 0: that

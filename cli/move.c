@@ -116,6 +116,8 @@ static int prepare(struct device *dev, const char *to, const char *format,
 	bool raw_only;
 	int ret = disk_may_change(dev, why);
 
+	if (!ret)
+		ret = disk_has_one_process(dev, why);
 	if (ret)
 		return ret;
 	if (to[0] != '/' || strlen(to) >= sizeof(dev->move.to))

@@ -99,6 +99,7 @@ void rebirth_cancel(struct vm *vm)
 {
 	for (unsigned int i = 0; i < vm->nr_devices; i++) {
 		rebirth_begin(&vm->device[i]);
+		vm->device[i].grown = false;
 		move_end(&vm->device[i]);
 		snapshot_end(&vm->device[i]);
 	}
@@ -144,6 +145,7 @@ static void hand_over(struct device *dev)
 					 dev->child.birth.pid,
 		 (double)(now_us() - rebirth->died_us) / 1000);
 	pause_end(dev->child.vm);
+	disk_process_settled(dev);
 }
 
 static void give_up(struct device *dev)
@@ -160,6 +162,7 @@ static void give_up(struct device *dev)
 	if (tell_core(dev, LIFE_CORE_GIVE_UP))
 		log_warn("core: cannot be told that %s was given up",
 			 dev->cfg->name);
+	disk_process_settled(dev);
 }
 
 /* --- births ---------------------------------------------------------------------- */
@@ -216,6 +219,7 @@ static void await(struct device *dev)
 	drop_link(dev);
 	set_state(dev, REBIRTH_AWAITED, 0);
 	pause_begin(dev);
+	disk_process_settled(dev);
 }
 
 /* After a death: another process, or what else the configuration says. */

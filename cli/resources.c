@@ -158,6 +158,23 @@ static int open_disk(struct device *dev, char why[VM_WHY_MAX])
 	return record_file_open(dev->cfg, &dev->end, why);
 }
 
+/* One open image, locked once, for all processes of a disk. */
+static int share_disk(struct device *dev, char why[VM_WHY_MAX])
+{
+	const struct host_end *end = &disk_of(dev)->end;
+
+	dev->end.format = end->format;
+	dev->end.size_bytes = end->size_bytes;
+	dev->end.direct = end->direct;
+	dev->end.block_device = end->block_device;
+	memcpy(dev->end.where, end->where, sizeof(dev->end.where));
+	dev->end.fd = fcntl(end->fd, F_DUPFD_CLOEXEC, 0);
+	if (dev->end.fd >= 0)
+		return 0;
+	snprintf(why, VM_WHY_MAX, "%s: %s", dev->cfg->name, strerror(errno));
+	return -errno;
+}
+
 /*
  * For registered buffers.  Whoever may not (CAP_SYS_RESOURCE) keeps the limit
  * that he has, and a disk that meets it says so.
@@ -176,6 +193,8 @@ static int open_end(struct vm *vm, struct device *dev, char why[VM_WHY_MAX])
 		dev->nr_queues = dev->cfg->nr_queues;
 		if (dev->cfg->registered_buffers)
 			allow_locked_memory();
+		if (dev->cfg->process)
+			return share_disk(dev, why);
 		if (!dev->cfg->socket.path)
 			return open_disk(dev, why);
 		snprintf(dev->end.where, sizeof(dev->end.where), "%s",

@@ -128,6 +128,8 @@ static int prepare(struct device *dev, const char *to, char *why)
 {
 	int ret = disk_may_change_unrecorded(dev, why);
 
+	if (!ret)
+		ret = disk_has_one_process(dev, why);
 	if (!ret && (to[0] != '/' || strlen(to) >= sizeof(dev->snapshot.to)))
 		ret = refuse(dev, EINVAL,
 			     "the new image needs an absolute path of less than 256 characters",

@@ -119,6 +119,9 @@ static int tell_core(struct vm *vm, unsigned int index, int core_fd)
 		.foreign = dev->cfg->socket.path != NULL,
 		.packed = dev->cfg->packed,
 		.nr_queues = dev->nr_queues,
+		.process = (uint16_t)dev->cfg->process,
+		.nr_processes = (uint16_t)dev->cfg->nr_processes,
+		.of = dev->cfg->of,
 	};
 	int fds[2] = { core_fd, dev->inflight_fd };
 
@@ -231,7 +234,8 @@ void vm_guest_started(struct vm *vm)
 	log_info("running: vCPUs %u, memory %llu MiB, devices %u; started in %lld ms",
 		 vm->cfg->nr_cpus,
 		 (unsigned long long)vm->cfg->memory_bytes >> 20,
-		 vm->nr_devices, fdmsg_now_ms() - vm->booted_ms);
+		 vm->nr_devices - vm->cfg->nr_further,
+		 fdmsg_now_ms() - vm->booted_ms);
 	notify_ready();
 }
 

@@ -119,6 +119,7 @@ struct device {
 	struct move move;	/* of a disk */
 	struct snapshot snapshot;	/* the same */
 	bool held;		/* of a disk: after an error, until a resume */
+	bool grown;		/* of a disk: the guest is to hear of it */
 	int throttle_fd;	/* of a disk of ours; -1: none */
 	struct throttle_settings throttle;	/* of a disk: in force */
 	struct child child;	/* unborn for ever if the back-end is foreign */
@@ -214,6 +215,9 @@ const char *vm_state_name(const struct vm *vm);
 struct child *vm_next_child(struct vm *vm, struct child *after);
 
 struct device *device_of(const struct child *child);	/* NULL for the core */
+
+/* The disk that dev is a further process of; dev itself, if it is none. */
+struct device *disk_of(const struct device *dev);
 
 /* --- events.c: what children say -------------------------------------------- */
 

@@ -20,8 +20,11 @@ static bool is_ours(const struct device *dev)
 	return dev->cfg->role == LIFE_ROLE_BLK && !dev->cfg->socket.path;
 }
 
+/* One disk's processes keep its limits together, a group's those of the group. */
 static bool same_group(const struct device *a, const struct device *b)
 {
+	if (a->cfg->of == b->cfg->of)
+		return true;
 	return a->cfg->throttle_group && b->cfg->throttle_group &&
 	       !strcmp(a->cfg->throttle_group, b->cfg->throttle_group);
 }
@@ -96,7 +99,7 @@ int throttles_change(struct device *dev, const char *text,
 		return -EINVAL;
 	}
 	for (unsigned int i = 0; i < vm->nr_devices; i++)
-		if (&vm->device[i] == dev || same_group(&vm->device[i], dev))
+		if (same_group(&vm->device[i], dev))
 			apply(&vm->device[i], &next);
 	throttle_format(&next, now);
 	event_note(vm, "throttled", dev->cfg->name, 0, "%s", now);

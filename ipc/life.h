@@ -153,9 +153,10 @@ struct life_birth_core {
 	uint64_t ram_bytes;	/* size of RAM_FD; multiple of 2 MiB */
 	uint32_t nr_vcpus;	/* 1..LIFE_MAX_VCPUS */
 	uint32_t nr_devices;	/* LIFE_CORE_DEVICE messages that follow */
+	uint32_t nr_further;	/* the last so many have process > 0 */
 	uint8_t has_initrd;	/* INITRD_FD is open */
 	uint8_t huge_pages;	/* RAM_FD is hugetlb */
-	uint8_t pad[6];
+	uint8_t pad[2];
 	char cmdline[LIFE_CMDLINE_MAX];
 };
 
@@ -179,6 +180,14 @@ struct life_core_device {
 	uint16_t foreign;	/* 1: a back-end that is not ours (socket = PATH) */
 	uint16_t packed;	/* 1: the driver may choose packed rings */
 	uint32_t nr_queues;	/* wanted; at most what the back-end has */
+	/*
+	 * A disk may have several processes, each with queues of its own: queue i
+	 * is that of process i mod nr_processes.  Process 0 is the device; the others
+	 * are named after all devices.
+	 */
+	uint16_t process;
+	uint16_t nr_processes;	/* 1 or more */
+	uint32_t of;		/* index of process 0 */
 	char name[LIFE_DEVICE_NAME_MAX];
 };
 
@@ -223,7 +232,7 @@ struct life_core_event {
 
 _Static_assert(sizeof(struct life_hdr) == 8, "life_hdr");
 _Static_assert(sizeof(struct life_birth_blk) == 160, "life_birth_blk");
-_Static_assert(sizeof(struct life_core_device) == 32, "life_core_device");
+_Static_assert(sizeof(struct life_core_device) == 40, "life_core_device");
 _Static_assert(sizeof(struct life_blk_held) == 16, "life_blk_held");
 _Static_assert(sizeof(struct life_core_relink) == 16, "life_core_relink");
 _Static_assert(sizeof(struct life_core_event) == 272, "life_core_event");

@@ -104,6 +104,7 @@ static void birth_take(struct core *core)
 	core->birth = msg.u.birth.u.core;
 	if (core->birth.nr_vcpus < 1 || core->birth.nr_vcpus > LIFE_MAX_VCPUS ||
 	    core->birth.nr_devices > LIFE_MAX_DEVICES ||
+	    core->birth.nr_further > core->birth.nr_devices ||
 	    core->birth.ram_bytes < RAM_MIN_BYTES)
 		die(EXIT_FAILURE, "birth: %u vCPUs, %u devices, %llu bytes of RAM",
 		    core->birth.nr_vcpus, core->birth.nr_devices,
@@ -157,7 +158,8 @@ static void devices_prepare(const struct core *core)
 
 	if (nr_queues < 2)
 		nr_queues = 2;	/* a console has two */
-	err = virtio_pci_prepare(core->birth.nr_devices, nr_queues);
+	err = virtio_pci_prepare(core->birth.nr_devices -
+				 core->birth.nr_further, nr_queues);
 	if (!err)
 		err = serial_link_prepare();
 	if (err)
@@ -208,17 +210,19 @@ static void machine_build(void)
 static void device_add(struct core *core, struct life_msg *msg)
 {
 	const struct life_core_device *dev = &msg->u.core_device;
+	int inflight_fd = msg->nr_fds > 1 ? msg->fds[1] : -1;
 	int err;
 
 	if (dev->role == LIFE_ROLE_SERIAL) {
 		core->has_serial = true;
 		core->serial_index = dev->index;
 		err = serial_link_add(dev->index, msg->fds[0]);
-		if (msg->nr_fds > 1)
-			close(msg->fds[1]);
+		if (inflight_fd >= 0)
+			close(inflight_fd);
+	} else if (dev->process) {
+		err = virtio_pci_add_process(dev, msg->fds[0], inflight_fd);
 	} else {
-		err = virtio_pci_add(dev, msg->fds[0],
-				     msg->nr_fds > 1 ? msg->fds[1] : -1);
+		err = virtio_pci_add(dev, msg->fds[0], inflight_fd);
 	}
 	if (err)
 		report_failed("device %s: %s", dev->name, strerror(-err));

@@ -19,7 +19,7 @@ int pci_init(void);
 /*
  * Make all that takes a system call which the core's policy does not have:
  * per device a socket pair and the eventfds of nr_queues queues (1..32; a
- * console needs 2).  Its fds have numbers from INHERIT_FD_MAX
+ * console needs 2).  nr_devices: without further processes.  Its fds have numbers from INHERIT_FD_MAX
  * on: 4 + 2 * nr_queues of them per device.
  * Return: 0 or -errno, with a line logged.
  * Context: main thread, once, before the last narrowing.
@@ -36,6 +36,13 @@ int virtio_pci_prepare(unsigned int nr_devices, unsigned int nr_queues);
  */
 int virtio_pci_add(const struct life_core_device *dev, int link_fd,
 		   int inflight_fd);
+
+/*
+ * The same for a further process of a disk that was added (dev->process is not
+ * 0): no function of its own, but every nr_processes-th queue of that one.
+ */
+int virtio_pci_add_process(const struct life_core_device *dev, int link_fd,
+			   int inflight_fd);
 
 /*
  * Name every fd of the back-ends that the main loop must watch, with its

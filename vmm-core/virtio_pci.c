@@ -37,7 +37,7 @@ static void config_interrupt(struct virtio_pci *dev)
 	dev->isr |= ISR_CONFIG;
 	/* Full means that the interrupt is pending already. */
 	if (write(dev->config_fd, &one, sizeof(one)) < 0)
-		log_debug("%s: config interrupt is pending", dev->name);
+		log_debug("%s: config interrupt is pending", dev->backend.name);
 }
 
 static void mark_needs_reset(struct virtio_pci *dev)
@@ -56,23 +56,26 @@ void virtio_pci_needs_reset(struct virtio_pci *dev, const char *why)
 	/* The guest may go round this as often as it likes. */
 	if (!log_allowed(&dev->log_limit, 5))
 		return;
-	log_warn("%s: device needs a reset by its driver: %s", dev->name, why);
-	report_event(LIFE_EVENT_DEVICE_NEEDS_RESET, dev->index, "%s", why);
+	log_warn("%s: device needs a reset by its driver: %s",
+		 dev->backend.name, why);
+	report_event(LIFE_EVENT_DEVICE_NEEDS_RESET, dev->backend.index, "%s",
+		     why);
 }
 
-void virtio_pci_check(struct virtio_pci *dev, int err)
+void virtio_pci_check(struct virtio_pci *dev, struct virtio_backend *backend,
+		      int err)
 {
 	bool in_flight;
 
 	if (!err)
 		return;
-	in_flight = vhost_front_may_lose(&dev->front);
-	if (dev->given_up || (dev->foreign && in_flight))
+	in_flight = vhost_front_may_lose(&backend->front);
+	if (backend->given_up || (backend->foreign && in_flight))
 		mark_needs_reset(dev);
-	if (dev->failure_reported)
+	if (backend->failure_reported)
 		return;
-	dev->failure_reported = true;
-	report_device_failed(dev->index, dev->link, in_flight,
+	backend->failure_reported = true;
+	report_device_failed(backend->index, backend->link, in_flight,
 			     err == -ETIMEDOUT ?
 				"no answer within its deadline" :
 			     err == -EPIPE ? "process hung up" :
@@ -81,53 +84,58 @@ void virtio_pci_check(struct virtio_pci *dev, int err)
 }
 
 /* Nobody comes: the guest hears of it, and goes on with its other devices. */
-static void give_up(struct virtio_pci *dev)
+static void give_up(struct virtio_pci *dev, struct virtio_backend *backend)
 {
-	vhost_front_drop(&dev->front);
-	dev->given_up = true;
+	vhost_front_drop(&backend->front);
+	backend->given_up = true;
 	mark_needs_reset(dev);
 }
 
-static void succeed(struct virtio_pci *dev, const struct relink *relink)
+static void succeed(struct virtio_pci *dev, struct virtio_backend *backend,
+		    const struct relink *relink)
 {
+	struct vhost_front *front = &backend->front;
 	uint8_t config[VHOST_USER_CONFIG_MAX];
 	int err;
 
-	dev->link = relink->link;
-	dev->failure_reported = false;
-	dev->given_up = false;
+	backend->link = relink->link;
+	backend->failure_reported = false;
+	backend->given_up = false;
 	if (relink->needs_reset) {
-		vhost_front_forget(&dev->front);
+		vhost_front_forget(front);
 		mark_needs_reset(dev);
 	}
-	memcpy(config, dev->front.config, sizeof(config));
-	dev->front.timeout_ms = RELINK_MS;
-	err = vhost_front_attach(&dev->front, relink->fd);
-	dev->front.timeout_ms = VHOST_FRONT_TIMEOUT_MS;
-	if (!err && memcmp(config, dev->front.config, sizeof(config)) != 0) {
+	memcpy(config, front->config, sizeof(config));
+	front->timeout_ms = RELINK_MS;
+	err = vhost_front_attach(front, relink->fd);
+	front->timeout_ms = VHOST_FRONT_TIMEOUT_MS;
+	/* The guest sees the first one's. */
+	if (!err && front == dev->front &&
+	    memcmp(config, front->config, sizeof(config)) != 0) {
 		dev->config_generation++;
 		config_interrupt(dev);
 	}
-	virtio_pci_check(dev, err);
+	virtio_pci_check(dev, backend, err);
 }
 
-static void take_successor(struct virtio_pci *dev)
+static void take_successor(struct virtio_pci *dev,
+			   struct virtio_backend *backend)
 {
 	struct relink relink;
 
-	if (!relink_take(&dev->successor, &relink))
+	if (!relink_take(&backend->successor, &relink))
 		return;
 	if (relink.fd < 0) {
-		give_up(dev);
+		give_up(dev, backend);
 		return;
 	}
-	succeed(dev, &relink);
+	succeed(dev, backend, &relink);
 }
 
 void virtio_pci_set_queue_defaults(struct virtio_pci *dev)
 {
-	for (unsigned int i = 0; i < dev->front.nr_queues; i++) {
-		struct vhost_front_queue *queue = &dev->front.queue[i];
+	for (unsigned int i = 0; i < dev->front->nr_queues; i++) {
+		struct vhost_front_queue *queue = &dev->front->queue[i];
 
 		queue->ready = false;
 		queue->size = VHOST_FRONT_QUEUE_SIZE;
@@ -139,11 +147,12 @@ void virtio_pci_set_queue_defaults(struct virtio_pci *dev)
 
 void virtio_pci_reset(struct virtio_pci *dev)
 {
-	virtio_pci_check(dev, vhost_front_stop(&dev->front));
+	for (struct virtio_backend *one = &dev->backend; one; one = one->next)
+		virtio_pci_check(dev, one, vhost_front_stop(&one->front));
 	/* virtio 1.2, 2.4.1 and 4.1.4.3.1: all as after power-on */
 	msix_unbind_all(&dev->msix);
 	virtio_pci_set_queue_defaults(dev);
-	msix_drain(dev->front.err_fd);
+	msix_drain(dev->front->err_fd);
 	dev->device_feature_select = 0;
 	dev->driver_feature_select = 0;
 	dev->driver_features = 0;
@@ -161,8 +170,10 @@ void virtio_pci_start(struct virtio_pci *dev)
 	dev->status |= VIRTIO_CONFIG_S_DRIVER_OK;
 	if (dev->status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
-	virtio_pci_check(dev, vhost_front_start(&dev->front,
-						dev->driver_features));
+	for (struct virtio_backend *one = &dev->backend; one; one = one->next)
+		virtio_pci_check(dev, one,
+				 vhost_front_start(&one->front,
+						   dev->driver_features));
 }
 
 void virtio_pci_refresh_config(struct virtio_pci *dev)
@@ -173,11 +184,11 @@ void virtio_pci_refresh_config(struct virtio_pci *dev)
 		return;
 	/* First, so that a change during the call is not missed. */
 	dev->config_stale = false;
-	changed = vhost_front_read_config(&dev->front);
+	changed = vhost_front_read_config(dev->front);
 	if (changed > 0)
 		dev->config_generation++;
 	else
-		virtio_pci_check(dev, changed);
+		virtio_pci_check(dev, &dev->backend, changed);
 }
 
 void virtio_pci_read_config(struct virtio_pci *dev, uint32_t offset,
@@ -186,12 +197,12 @@ void virtio_pci_read_config(struct virtio_pci *dev, uint32_t offset,
 	uint8_t config[VHOST_USER_CONFIG_MAX];
 
 	virtio_pci_refresh_config(dev);
-	memcpy(config, dev->front.config, sizeof(config));
+	memcpy(config, dev->front->config, sizeof(config));
 	/* A back-end may have more queues than this function shows. */
 	if (dev->virtio_id == VIRTIO_ID_BLOCK)
 		pci_put16(config + offsetof(struct virtio_blk_config,
 					    num_queues),
-			  dev->front.nr_queues);
+			  dev->front->nr_queues);
 	memcpy(data, config + offset, len);
 }
 
@@ -203,7 +214,7 @@ void virtio_pci_read_config(struct virtio_pci *dev, uint32_t offset,
 static bool config_is_writable(const struct virtio_pci *dev, uint32_t offset,
 			       uint32_t len)
 {
-	uint64_t features = dev->front.features;
+	uint64_t features = dev->front->features;
 
 	if (dev->virtio_id == VIRTIO_ID_BLOCK)
 		return features >> VIRTIO_BLK_F_CONFIG_WCE & 1 && len == 1 &&
@@ -216,37 +227,56 @@ static bool config_is_writable(const struct virtio_pci *dev, uint32_t offset,
 	return false;
 }
 
+static void write_config(struct virtio_pci *dev,
+			 struct virtio_backend *backend, uint32_t offset,
+			 const void *data, uint32_t len)
+{
+	struct vhost_front *front = &backend->front;
+
+	virtio_pci_check(dev, backend, vhost_front_write_config(front, offset,
+								data, len));
+	if (dev->virtio_id != VIRTIO_ID_BLOCK)
+		return;
+	front->kept_config.set = true;
+	front->kept_config.offset = (uint16_t)offset;
+	memcpy(&front->kept_config.value, data, 1);
+}
+
 void virtio_pci_write_config(struct virtio_pci *dev, uint32_t offset,
 			     const void *data, uint32_t len)
 {
 	if (!config_is_writable(dev, offset, len))
 		return;
-	virtio_pci_check(dev, vhost_front_write_config(&dev->front, offset,
-						       data, len));
-	if (dev->virtio_id == VIRTIO_ID_BLOCK) {
-		dev->front.kept_config.set = true;
-		dev->front.kept_config.offset = (uint16_t)offset;
-		memcpy(&dev->front.kept_config.value, data, 1);
-	}
+	for (struct virtio_backend *one = &dev->backend; one; one = one->next)
+		write_config(dev, one, offset, data, len);
 	/* What it made of it is the back-end's to say. */
 	dev->config_stale = true;
+}
+
+static void look_at_link(struct virtio_pci *dev,
+			 struct virtio_backend *backend)
+{
+	if (!vhost_front_is_gone(&backend->front))
+		return;
+	vhost_front_drop(&backend->front);
+	virtio_pci_check(dev, backend, -EPIPE);
 }
 
 void virtio_pci_act_on(struct virtio_pci *dev, unsigned int events)
 {
 	int changed;
 
-	if (events & VIRTIO_PCI_EVENT_RELINK_MASK)
-		take_successor(dev);
-	if (events & VIRTIO_PCI_EVENT_LINK_MASK &&
-	    vhost_front_is_gone(&dev->front)) {
-		vhost_front_drop(&dev->front);
-		virtio_pci_check(dev, -EPIPE);
+	for (struct virtio_backend *one = &dev->backend; one;
+	     one = one->next) {
+		if (events & VIRTIO_PCI_EVENT_RELINK_MASK)
+			take_successor(dev, one);
+		if (events & VIRTIO_PCI_EVENT_LINK_MASK)
+			look_at_link(dev, one);
 	}
 	if (events & VIRTIO_PCI_EVENT_CHANNEL_MASK) {
-		changed = vhost_front_take_channel(&dev->front);
+		changed = vhost_front_take_channel(dev->front);
 		if (changed < 0)
-			virtio_pci_check(dev, changed);
+			virtio_pci_check(dev, &dev->backend, changed);
 		/* The vCPU that reads config space asks the back-end. */
 		else if (changed && !dev->config_stale) {
 			dev->config_stale = true;
@@ -255,6 +285,6 @@ void virtio_pci_act_on(struct virtio_pci *dev, unsigned int events)
 	}
 	/* A reset in between has taken it back. */
 	if (events & VIRTIO_PCI_EVENT_ERR_MASK &&
-	    msix_drain(dev->front.err_fd))
+	    msix_drain(dev->front->err_fd))
 		virtio_pci_needs_reset(dev, "its process found a broken ring");
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One virtio-pci function (virtio 1.2, 4.1), modern only.  Shared by
- * virtio_pci.c (its life), virtio_pci_regs.c (its registers in the BAR) and
- * virtio_pci_bus.c (its place on the bus); main.c uses pci.h.
+ * virtio_pci.c (its life), virtio_pci_regs.c (its registers in the BAR),
+ * virtio_pci_bus.c (its place on the bus) and virtio_pci_make.c (its making);
+ * main.c uses pci.h.
  *
  * The registers of a queue live in front.queue[]: what the driver writes is
  * what the back-end is told.
@@ -22,6 +23,7 @@
 
 #define VIRTIO_PCI_MAX_QUEUES	VHOST_FRONT_MAX_QUEUES
 
+#define VIRTIO_PCI_BAR		0	/* its number */
 /* The BAR, 16 KiB: what the guest masks or maps apart has a page of its own. */
 #define VIRTIO_PCI_BAR_BYTES	0x4000u
 #define VIRTIO_PCI_COMMON	0x0000u
@@ -36,21 +38,33 @@
 
 /* What may have happened while nobody held the function's lock. */
 enum {
-	VIRTIO_PCI_EVENT_LINK_MASK = 1,		/* the link hung up, perhaps */
+	VIRTIO_PCI_EVENT_LINK_MASK = 1,		/* a link hung up, perhaps */
 	VIRTIO_PCI_EVENT_CHANNEL_MASK = 2,	/* a message on the channel */
 	VIRTIO_PCI_EVENT_ERR_MASK = 4,		/* the back-end gave up a ring */
 	VIRTIO_PCI_EVENT_RELINK_MASK = 8,	/* a successor, or its absence */
 };
 
-struct virtio_pci {
-	struct pci_function fn;
+/* A process behind a function.  A disk may have several: life_core_device. */
+struct virtio_backend {
 	struct vhost_front front;
-	struct msix msix;	/* source i: queue i; the last: config */
+	struct virtio_backend *next;	/* of the same function */
 	char name[LIFE_DEVICE_NAME_MAX];
 	unsigned int index;	/* as the supervisor counts */
+	unsigned int link;	/* number of front's link */
+	int watched_link_fd;	/* main thread's: what its loop was given */
+	bool foreign;		/* not ours */
+	bool given_up;		/* it failed, and none will follow */
+	bool failure_reported;	/* this process's */
+	struct relink_box successor;
+};
+
+struct virtio_pci {
+	struct pci_function fn;
+	struct virtio_backend backend;	/* the first; the others by next */
+	struct vhost_front *front;	/* its: features, queues, config space */
+	struct msix msix;	/* source i: queue i; the last: config */
 	unsigned int virtio_id;
 	bool is_on_bus;
-	int watched_link_fd;	/* main thread's: what its loop was given */
 	uint64_t doorbell_base;	/* BAR of the doorbells that KVM has; 0: none */
 	int config_fd;		/* eventfd of config interrupts */
 	uint8_t msix_cap;	/* offsets of capabilities in config space */
@@ -66,14 +80,15 @@ struct virtio_pci {
 	uint8_t config_generation;
 
 	bool config_stale;	/* back-end has a newer config space */
-	unsigned int link;	/* number of front's link */
-	bool foreign;		/* a back-end that is not ours */
 	bool packed;		/* the driver may choose packed rings */
-	bool given_up;		/* it failed, and none will follow */
-	bool failure_reported;	/* this back-end's */
-	struct relink_box successor;
 	struct log_limit log_limit;
 };
+
+/* virtio_pci_make.c: those on the bus; NULL: before the first, after the last. */
+struct virtio_pci *virtio_pci_next(const struct virtio_pci *after);
+
+/* virtio_pci_bus.c */
+extern const struct pci_function_ops virtio_pci_function_ops;
 
 static inline struct virtio_pci *virtio_pci_of(struct pci_function *fn)
 {
@@ -102,13 +117,14 @@ void virtio_pci_start(struct virtio_pci *dev);
 void virtio_pci_needs_reset(struct virtio_pci *dev, const char *why);
 
 /*
- * err, if it is one, of a call of vhost_front: the back-end is no more.  If
+ * err, if it is one, of a call for backend's front: the back-end is no more.  If
  * its successor can do all that it had to do the guest need not know; else
  * DEVICE_NEEDS_RESET.
  */
-void virtio_pci_check(struct virtio_pci *dev, int err);
+void virtio_pci_check(struct virtio_pci *dev, struct virtio_backend *backend,
+		      int err);
 
-/* Ask the back-end, if it said that its config space changed. */
+/* Ask the first back-end, if it said that its config space changed. */
 void virtio_pci_refresh_config(struct virtio_pci *dev);
 
 /* len bytes of config space at offset, within config_bytes, refreshed. */

@@ -27,9 +27,9 @@
 /* NULL: queue_select names none. */
 static struct vhost_front_queue *selected_queue(struct virtio_pci *dev)
 {
-	if (dev->queue_select >= dev->front.nr_queues)
+	if (dev->queue_select >= dev->front->nr_queues)
 		return NULL;
-	return &dev->front.queue[dev->queue_select];
+	return &dev->front->queue[dev->queue_select];
 }
 
 static uint32_t half(uint64_t value, uint32_t select)
@@ -61,13 +61,13 @@ static uint32_t common_read(struct virtio_pci *dev, uint32_t offset,
 	const struct vhost_front_queue *queue = selected_queue(dev);
 	struct virtio_pci_common_cfg cfg = {
 		.device_feature_select = dev->device_feature_select,
-		.device_feature = half(dev->front.features,
+		.device_feature = half(dev->front->features,
 				       dev->device_feature_select),
 		.guest_feature_select = dev->driver_feature_select,
 		.guest_feature = half(dev->driver_features,
 				      dev->driver_feature_select),
-		.msix_config = dev->msix.source[dev->front.nr_queues].vector,
-		.num_queues = dev->front.nr_queues,
+		.msix_config = dev->msix.source[dev->front->nr_queues].vector,
+		.num_queues = dev->front->nr_queues,
 		.device_status = dev->status,
 		.queue_select = dev->queue_select,
 		.queue_msix_vector = MSIX_NO_VECTOR,
@@ -110,13 +110,13 @@ static void write_features(struct virtio_pci *dev, uint32_t value)
 
 static void write_config_vector(struct virtio_pci *dev, uint32_t value)
 {
-	msix_bind(&dev->msix, dev->front.nr_queues, (uint16_t)value);
+	msix_bind(&dev->msix, dev->front->nr_queues, (uint16_t)value);
 }
 
 static bool features_are_acceptable(const struct virtio_pci *dev)
 {
 	return dev->driver_features & F_VERSION_1_MASK &&
-	       !(dev->driver_features & ~dev->front.features);
+	       !(dev->driver_features & ~dev->front->features);
 }
 
 /* virtio 1.2, 2.1 and 3.1.1: bits are only ever added, until 0 is written */
@@ -132,7 +132,7 @@ static void write_status(struct virtio_pci *dev, uint32_t value)
 	    !features_are_acceptable(dev)) {
 		if (log_allowed(&dev->log_limit, 5))
 			log_warn("%s: driver's features %#llx refused",
-				 dev->name,
+				 dev->backend.name,
 				 (unsigned long long)dev->driver_features);
 		added &= (uint8_t)~(VIRTIO_CONFIG_S_FEATURES_OK |
 				    VIRTIO_CONFIG_S_DRIVER_OK);
@@ -290,7 +290,7 @@ static uint32_t isr_read(struct virtio_pci *dev, uint32_t offset,
 	(void)offset;
 	(void)size;
 	/* The back-end raises eventfds, not ISR bits. */
-	if (msix_take_unsent(&dev->msix, dev->front.nr_queues))
+	if (msix_take_unsent(&dev->msix, dev->front->nr_queues))
 		isr |= 1;
 	dev->isr = 0;
 	return isr;
@@ -324,11 +324,12 @@ static void notify_write(struct virtio_pci *dev, uint32_t offset,
 	(void)size;
 	(void)value;
 	if (!(dev->status & VIRTIO_CONFIG_S_DRIVER_OK) ||
-	    !dev->front.queue[index].ready)
+	    !dev->front->queue[index].ready)
 		return;
 	/* It fails if the counter is full, and then the back-end is awake. */
-	if (write(dev->front.queue[index].kick_fd, &one, sizeof(one)) < 0)
-		log_debug("%s: queue %u is awake already", dev->name, index);
+	if (write(dev->front->queue[index].kick_fd, &one, sizeof(one)) < 0)
+		log_debug("%s: queue %u is awake already", dev->backend.name,
+			  index);
 }
 
 static uint32_t table_read(struct virtio_pci *dev, uint32_t offset,
@@ -376,9 +377,9 @@ static uint32_t area_bytes(const struct virtio_pci *dev, uint32_t offset)
 	case VIRTIO_PCI_ISR_REG:
 		return VIRTIO_PCI_ISR_BYTES;
 	case VIRTIO_PCI_DEVICE:
-		return dev->front.config_bytes;
+		return dev->front->config_bytes;
 	case VIRTIO_PCI_NOTIFY:
-		return dev->front.nr_queues * VIRTIO_PCI_NOTIFY_STRIDE;
+		return dev->front->nr_queues * VIRTIO_PCI_NOTIFY_STRIDE;
 	case VIRTIO_PCI_MSIX_TABLE:
 		return MSIX_TABLE_BYTES(dev->msix.nr_vectors);
 	case VIRTIO_PCI_MSIX_PBA:

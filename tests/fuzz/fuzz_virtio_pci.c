@@ -73,7 +73,8 @@ static void find_capabilities(void)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	const struct life_core_device life = {
-		.role = LIFE_ROLE_BLK, .nr_queues = 2, .name = "fuzz",
+		.role = LIFE_ROLE_BLK, .nr_queues = 2, .nr_processes = 1,
+		.name = "fuzz",
 	};
 
 	(void)argc;

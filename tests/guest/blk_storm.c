@@ -7,7 +7,8 @@
  * many it got back twice or without having asked, how many never.
  *
  * Command line "halt": then it halts, for ever; else the power is off.  With
- * "packed" it is a packed ring.
+ * "packed" it is a packed ring; with "second" it is the disk's second queue, and
+ * the first is not used.
  *
  * The completions are looked at in the ring, so that a device that forgets its
  * interrupt does no harm here; other guests are about those.
@@ -160,6 +161,7 @@ void guest_main(const char *cmdline)
 	}
 	find_caps();
 	set_vector(0x50);
+	queue_index = (uint16_t)text_equal(cmdline, "second");
 	ring_start(text_equal(cmdline, "packed"));
 	put("storm\n");
 	storm();

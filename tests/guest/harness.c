@@ -153,6 +153,8 @@ static void device_send(struct vm *vm, unsigned int index,
 		.index = index,
 		.role = device->role,
 		.nr_queues = device->nr_queues,
+		.nr_processes = 1,
+		.of = index,
 	};
 
 	snprintf(message.name, sizeof(message.name), "%s", device->name);

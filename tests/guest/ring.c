@@ -89,7 +89,7 @@ void ring_submit(uint32_t number, const struct ring_piece *pieces,
 	else
 		split_submit(number, pieces, nr);
 	barrier();
-	mmio_write16(notify, 0);
+	mmio_write16(notify, queue_index);
 }
 
 static int split_take(uint32_t *id)

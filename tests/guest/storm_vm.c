@@ -104,8 +104,22 @@ static volatile struct stats_page *map_page(const char *path)
 	return page == MAP_FAILED ? NULL : page;
 }
 
+/* Does the guest drive a queue of the disk's process with this page? */
+static bool is_driven(struct storm_vm *vm, volatile struct stats_page *page)
+{
+	static const char *const comm[] = { "blk-vda", "blk-vda.1" };
+
+	for (vm->queue = 0; vm->queue < 2; vm->queue++) {
+		vm->comm = comm[vm->queue];
+		if (page->head.role == LIFE_ROLE_BLK &&
+		    page->queue[vm->queue].kicks)
+			return true;
+	}
+	return false;
+}
+
 /* The disk's, once the guest drives it. */
-static volatile struct stats_page *find_page(const struct storm_vm *vm)
+static volatile struct stats_page *find_page(struct storm_vm *vm)
 {
 	volatile struct stats_page *found = NULL;
 	char path[320], target[64];
@@ -124,8 +138,7 @@ static volatile struct stats_page *find_page(const struct storm_vm *vm)
 		if (!strstr(target, "bulkhead-stats"))
 			continue;
 		found = map_page(path);
-		if (found && found->head.role == LIFE_ROLE_BLK &&
-		    found->queue[0].kicks)
+		if (found && is_driven(vm, found))
 			break;
 		if (found)
 			munmap((void *)(uintptr_t)found, STATS_PAGE_BYTES);
@@ -222,7 +235,7 @@ pid_t storm_vm_wait_for(const struct storm_vm *vm, const char *comm)
 long long storm_vm_strike(struct storm_vm *vm, int signal)
 {
 	uint64_t births = vm->blk->head.births;
-	pid_t pid = storm_vm_wait_for(vm, "blk-vda");
+	pid_t pid = storm_vm_wait_for(vm, vm->comm);
 	long long begin_us = now_us();
 	long long end_us = begin_us + STORM_TIMEOUT_MS * 1000LL;
 	uint64_t requests;
@@ -232,18 +245,18 @@ long long storm_vm_strike(struct storm_vm *vm, int signal)
 	while (vm->blk->head.births == births && now_us() < end_us)
 		usleep(POLL_US);
 	/* The old process is dead by now: what it did is counted. */
-	requests = vm->blk->queue[0].requests;
-	while (vm->blk->queue[0].requests == requests && now_us() < end_us)
+	requests = vm->blk->queue[vm->queue].requests;
+	while (vm->blk->queue[vm->queue].requests == requests && now_us() < end_us)
 		usleep(POLL_US);
 	return now_us() < end_us ? now_us() - begin_us : -1;
 }
 
 bool storm_vm_moves(const struct storm_vm *vm)
 {
-	uint64_t requests = vm->blk->queue[0].requests;
+	uint64_t requests = vm->blk->queue[vm->queue].requests;
 
 	for (int i = 0; i < STORM_TIMEOUT_MS; i++) {
-		if (vm->blk->queue[0].requests != requests)
+		if (vm->blk->queue[vm->queue].requests != requests)
 			return true;
 		usleep(1000);
 	}

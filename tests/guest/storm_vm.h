@@ -28,7 +28,10 @@ struct storm_vm {
 	pid_t supervisor;
 	int com1;		/* connected socket */
 	char dir[64];		/* scratch folder */
-	volatile struct stats_page *blk;	/* NULL before storm_vm_start() */
+	/* Of the process that serves the queue; NULL before storm_vm_start() */
+	volatile struct stats_page *blk;
+	unsigned int queue;	/* which the guest drives */
+	const char *comm;	/* of that process: "blk-vda" */
 };
 
 /* more: lines for [vm], "" for none.  Ends the program if it cannot be. */

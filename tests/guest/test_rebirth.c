@@ -16,6 +16,7 @@
 
 #define NR_KILLS	30
 #define NR_STOPS	2
+#define NR_SECOND_KILLS	5
 #define NR_SERIAL_KILLS	5
 #define NR_PAUSES	4
 #define STILL_MS	300	/* a guest at work asks for hundreds in that time */
@@ -88,6 +89,32 @@ static void test_serial(void)
 		   NR_SERIAL_KILLS);
 	ok &= tap_result(guest_is_content(&vm),
 			 "what is typed and printed after them arrives");
+	storm_vm_drop(&vm, !ok);
+}
+
+/* A disk in two processes, whose second one has the queue that is driven. */
+static void test_second_process(void)
+{
+	struct storm_vm vm;
+	bool ok, moved = true;
+
+	storm_vm_start_with(&vm,
+			    "max_restarts = 1000\ncpus = 2\ncmdline = second",
+			    "queues = 2\nprocesses = 2");
+	ok = tap_result(vm.queue == 1 && storm_vm_wait_for(&vm, "blk-vda") &&
+			strike(&vm, SIGKILL, NR_SECOND_KILLS) == NR_SECOND_KILLS,
+			"two processes: %d kills of the second under load",
+			NR_SECOND_KILLS);
+	for (int i = 0; i < NR_SECOND_KILLS; i++) {
+		moved &= kill(storm_vm_wait_for(&vm, "blk-vda"), SIGKILL) == 0;
+		moved &= storm_vm_moves(&vm);
+	}
+	ok &= tap_result(moved && vm.blk->head.births == 1 + NR_SECOND_KILLS,
+			 "kills of the first do not touch the second");
+	ok &= tap_result(storm_vm_device(&vm, "restart", "vda.1") &&
+			 storm_vm_moves(&vm), "it is exchanged by its name");
+	ok &= tap_result(guest_is_content(&vm),
+			 "the guest lost nothing, saw no error, read what it wrote");
 	storm_vm_drop(&vm, !ok);
 }
 
@@ -176,6 +203,7 @@ int main(void)
 	test_kills("no", false);
 	test_kills("yes", false);
 	test_kills("yes", true);
+	test_second_process();
 	test_serial();
 	test_limit();
 	test_pause("blk-vda", "vda", "restart");

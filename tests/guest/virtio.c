@@ -16,6 +16,7 @@ struct device_ring device __attribute__((aligned(4)));
 
 uint64_t bar, common, notify, disk_config, table;
 uint32_t notify_step;
+uint16_t queue_index;
 static uint32_t slot;			/* device number of the disk */
 static uint32_t msix_cap;
 
@@ -101,7 +102,7 @@ void set_vector(uint8_t vector)
 
 static void queue_set_up(uint32_t size)
 {
-	mmio_write16(common + QUEUE_SELECT, 0);
+	mmio_write16(common + QUEUE_SELECT, queue_index);
 	mmio_write16(common + QUEUE_SIZE, (uint16_t)size);
 	mmio_write16(common + QUEUE_MSIX, 0);
 	mmio_write32(common + QUEUE_DESC, (uint32_t)(uint64_t)desc);

@@ -69,6 +69,7 @@ extern struct device_ring device;
 
 extern uint64_t bar, common, notify, disk_config, table;
 extern uint32_t notify_step;
+extern uint16_t queue_index;	/* of the queue that is driven; 0 */
 
 /* The disk's config space. */
 uint32_t config_read(uint32_t reg);
@@ -82,7 +83,7 @@ void find_caps(void);
 void set_vector(uint8_t vector);
 
 /*
- * Reset, negotiate, one queue of size descriptors, DRIVER_OK.  features: what
+ * Reset, negotiate, one queue of size descriptors (queue_index), DRIVER_OK.  features: what
  * is wanted beside VERSION_1.  Return: what of it there is.
  */
 uint64_t driver_start_with(uint32_t size, uint64_t features);

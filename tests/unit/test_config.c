@@ -134,6 +134,37 @@ START_TEST(every_key_arrives)
 }
 END_TEST
 
+START_TEST(a_disk_may_have_several_processes)
+{
+	struct config *cfg = load("[vm]\nkernel = k\ncpus = 4\n"
+				  "[blk a]\npath = x\nprocesses = 3\n"
+				  "on_crash = stop\n"
+				  "[fault]\na.2 = delay=5 op=read\n"
+				  "[blk b]\npath = y\n"
+				  "[blk c]\npath = z\nprocesses = 2\n");
+
+	/* Behind all devices, so that those keep their places. */
+	ck_assert_uint_eq(cfg->nr_devices, 6);
+	ck_assert_uint_eq(cfg->nr_further, 3);
+	ck_assert_str_eq(cfg->device[1].name, "b");
+	ck_assert_uint_eq(cfg->device[1].nr_processes, 1);
+	ck_assert_uint_eq(cfg->device[1].of, 1);
+	for (unsigned int i = 3; i < 6; i++) {
+		const struct config_device *dev = &cfg->device[i];
+		static const char *const names[] = { "a.1", "a.2", "c.1" };
+
+		ck_assert_str_eq(dev->name, names[i - 3]);
+		ck_assert_uint_eq(dev->process, i == 4 ? 2 : 1);
+		ck_assert_uint_eq(dev->of, i == 5 ? 2 : 0);
+		ck_assert_uint_eq(dev->nr_queues, 4);
+	}
+	ck_assert_int_eq(cfg->device[4].on_crash, CONFIG_CRASH_STOP);
+	ck_assert_uint_eq(cfg->nr_faults, 1);
+	ck_assert_uint_eq(cfg->fault[0].device, 4);
+	config_free(cfg);
+}
+END_TEST
+
 START_TEST(limits_are_as_their_files_take_them)
 {
 	struct config *cfg = load("[vm]\nkernel = k\ncgroup = /sys/fs/cgroup/vm\n"
@@ -259,6 +290,23 @@ static const struct {
 	{ VM "[blk 1234567890123456]\npath = x\n", "a disk's name" },
 	{ VM "[blk a]\npath = x\ncache = all\n", "@:5: cache = all: expected" },
 	{ VM "[blk a]\npath = x\nqueues = 0\n", "@:5: queues = 0: expected" },
+	{ VM "[blk a]\npath = x\nprocesses = 33\n", "@:5: processes = 33: expected" },
+	{ VM "[blk a]\npath = x\nprocesses = 2\n",
+	  "@:3: [blk a] has processes = 2 for 1 queues" },
+	{ VM "[blk a]\npath = x\nqueues = 4\nprocesses = 3\n",
+	  "@:3: [blk a] has processes = 3 for 2 queues" },
+	{ VM "[blk a]\nsocket = x\nqueues = 2\nprocesses = 2\n",
+	  "@:3: [blk a] has processes = 2 and a foreign back-end" },
+	{ VM "[blk a]\npath = x\nqueues = 2\nformat = qcow2\nprocesses = 2\n",
+	  "@:3: [blk a] has processes = 2 and format = qcow2" },
+	{ VM "[blk a]\npath = x\nqueues = 2\nrecord = r\nprocesses = 2\n",
+	  "@:3: [blk a] has processes = 2 and a record" },
+	{ VM "[blk a]\npath = x\nqueues = 2\nprocesses = 2\n[blk a.1]\npath = y\n",
+	  "@:7: [blk a.1] is the name of a process of [blk a]" },
+	{ VM "[blk a23456789012345]\npath = x\nqueues = 2\nprocesses = 2\n",
+	  "a name for process 1 of it would be too long" },
+	{ VM "cpus = 32\n[blk a]\npath = x\nqueues = 32\nprocesses = 32\n",
+	  "more than 31 devices and processes of disks" },
 	{ VM "[blk a]\npath = x\npoll = 20\n", "@:5: poll = 20: expected" },
 	{ VM "[blk a]\npath = x\npoll = 1001us\n",
 	  "@:5: poll = 1001us: expected a time from 0us" },
@@ -414,6 +462,7 @@ int main(void)
 	snprintf(file, sizeof(file), "%s/test.conf", dir);
 	tcase_add_test(tcase, defaults_are_filled_in);
 	tcase_add_test(tcase, every_key_arrives);
+	tcase_add_test(tcase, a_disk_may_have_several_processes);
 	tcase_add_test(tcase, limits_are_as_their_files_take_them);
 	tcase_add_test(tcase, set_replaces_and_adds);
 	tcase_add_test(tcase, set_is_relative_to_the_current_folder);

@@ -262,7 +262,7 @@ START_TEST(every_slot_can_be_filled)
 	for (uint32_t i = 0; i < LIFE_MAX_DEVICES; i++) {
 		struct life_core_device life = {
 			.index = i, .role = LIFE_ROLE_BLK, .nr_queues = 4,
-			.name = "vd",
+			.nr_processes = 1, .of = i, .name = "vd",
 		};
 
 		fake_backend_init(&fakes[i]);

@@ -37,6 +37,7 @@ VIRTIO_DRIVER := tests/unit/virtio_driver.c tests/unit/fake_kvm.c tests/wire/fak
 $(eval $(call test,tests/unit/test_virtio_pci,tests/unit/test_virtio_pci.c $(VIRTIO_DRIVER),$(CHECK)))
 $(eval $(call test,tests/unit/test_virtio_pci_bad,tests/unit/test_virtio_pci_bad.c $(VIRTIO_DRIVER),$(CHECK)))
 $(eval $(call test,tests/unit/test_virtio_pci_back,tests/unit/test_virtio_pci_back.c $(VIRTIO_DRIVER),$(CHECK)))
+$(eval $(call test,tests/unit/test_virtio_pci_processes,tests/unit/test_virtio_pci_processes.c $(VIRTIO_DRIVER),$(CHECK)))
 $(eval $(call test,tests/unit/test_policyc,tests/unit/test_policyc.c $(POLICYC_PARTS),-lseccomp $(CHECK)))
 $(eval $(call test,tests/unit/test_pages,tests/unit/test_pages.c devproc/stats.c ipc/pages.c,$(CHECK)))
 $(eval $(call test,tests/unit/test_stats_page,tests/unit/test_stats_page.c cli/stats_page.c ipc/pages.c,$(CHECK)))

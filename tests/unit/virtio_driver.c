@@ -217,7 +217,7 @@ static int add(uint32_t index, enum life_role role, uint32_t nr_queues,
 {
 	struct life_core_device life = {
 		.index = index, .role = role, .nr_queues = nr_queues,
-		.packed = packed, .name = "dev",
+		.packed = packed, .nr_processes = 1, .of = index, .name = "dev",
 	};
 
 	return virtio_pci_add(&life, fake_backend_run(&fake), -1);
