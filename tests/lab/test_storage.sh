@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Disks under a Linux guest with fio: page cache, throttling, counting, resize, a move
-# under fio --verify with a kill in the middle, an image that runs out of room.
+# under fio --verify with a kill in the middle, an image that runs out of room, a
+# disk in two processes.
 # The guest has Debian's kernel and programs, but no systemd: it is up in
 # seconds.
 set -u
@@ -40,4 +41,4 @@ if [ "$status" -eq 0 ]; then
 else
 	echo "not ok - the lab ran all of it (status $status)"
 fi
-echo "1..19"
+echo "1..24"
