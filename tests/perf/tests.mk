@@ -5,9 +5,10 @@ $(eval $(call program,tests/perf/bench_start,tests/perf/bench_start.c tests/perf
 BENCH_BLK := tests/perf/cpu.c $(FRONT_END) tests/wire/front_blk.c ipc/vhost_user.c $(IPC)
 $(eval $(call program,tests/perf/bench_blk,tests/perf/bench_blk.c $(BENCH_BLK)))
 $(eval $(call program,tests/perf/bench_turns,tests/perf/bench_turns.c $(BENCH_BLK)))
+$(eval $(call program,tests/perf/bench_processes,tests/perf/bench_processes.c $(BENCH_BLK)))
 $(eval $(call program,tests/perf/bench_guest,tests/perf/bench_guest.c tests/perf/cpu.c))
 BENCHES := $(O)/tests/perf/bench_guest $(O)/tests/perf/bench_jail $(O)/tests/perf/bench_start \
-	$(O)/tests/perf/bench_blk $(O)/tests/perf/bench_turns $(O)/tests/perf/first_byte.guest \
+	$(O)/tests/perf/bench_blk $(O)/tests/perf/bench_turns $(O)/tests/perf/bench_processes $(O)/tests/perf/first_byte.guest \
 	$(O)/tests/perf/bench_rebirth $(O)/tests/perf/bench_reconnect
 $(O)/tests/perf/first_byte.guest: tests/perf/first_byte.S tests/guest/guest.lds vmm-core/layout.h
 	$(call say,GUEST,$@)
