@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A virtio-pci function: a guest that reads and writes any register of it in
- * any state and moves it about, in front of a back-end that fails, comes back
- * and answers with anything.
+ * any state and moves it about, in front of two back-ends that fail, come back
+ * and answer with anything.
  */
 #include <linux/pci_regs.h>
 #include <stdbool.h>
@@ -73,8 +73,11 @@ static void find_capabilities(void)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	const struct life_core_device life = {
-		.role = LIFE_ROLE_BLK, .nr_queues = 2, .nr_processes = 1,
+		.role = LIFE_ROLE_BLK, .nr_queues = 2, .nr_processes = 2,
 		.name = "fuzz",
+	}, second = {
+		.index = 1, .role = LIFE_ROLE_BLK, .nr_queues = 2, .process = 1,
+		.nr_processes = 2, .name = "fuzz.1",
 	};
 
 	(void)argc;
@@ -85,7 +88,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	if (guest_mem_init(fuzz_memfd(NULL, 0, RAM_BYTES), RAM_BYTES) ||
 	    dup2(fuzz_memfd(NULL, 0, RAM_BYTES), RAM_FD) < 0 || pci_init() ||
 	    virtio_pci_prepare(1, 4) ||
-	    virtio_pci_add(&life, inline_backend_link(0), -1))
+	    virtio_pci_add(&life, inline_backend_link(0), -1) ||
+	    virtio_pci_add_process(&second, inline_backend_link(0), -1))
 		abort();
 	virtio_pci_watch(watch);
 	find_capabilities();
@@ -93,14 +97,16 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
-static void relink(unsigned int link, int hung_up, bool needs_reset)
+/* index: of the back-end. */
+static void relink(unsigned int index, unsigned int link, int hung_up,
+		   bool needs_reset)
 {
 	const struct relink new_link = {
 		.fd = inline_backend_link(hung_up), .link = link,
 		.needs_reset = needs_reset,
 	};
 
-	virtio_pci_relink(0, &new_link);
+	virtio_pci_relink(index, &new_link);
 }
 
 static void put_bar(uint64_t at)
@@ -117,7 +123,8 @@ static void begin(void)
 	inline_backend_use(NULL);
 	put_bar(BAR);
 	store(BAR + STATUS_REG, 1, 0);
-	relink(0, 0, true);
+	relink(0, 0, 0, true);
+	relink(1, 0, 0, true);
 	store(BAR + STATUS_REG, 1, 0);
 	load(BAR + ISR_REG, 1);
 	store(msix_control, 2, 0);
@@ -193,7 +200,7 @@ static void step(struct fuzz_input *in)
 			virtio_pci_dispatch(watched[how % nr_watched]);
 		break;
 	case 8:
-		relink(how, how & 1, how & 2);
+		relink(how >> 2 & 1, how, how & 1, how & 2);
 		break;
 	case 9:
 		fake_kvm_refuse(how & 1 ? -28 : 0);
