@@ -40,7 +40,7 @@ static struct device *find_disk(struct vm *vm, const json_t *request,
 
 static json_t *describe_throttle(const struct device *dev)
 {
-	struct stats_disk counts = throttles_counts(dev);
+	struct stats_disk counts = throttles_delays(dev);
 	char text[THROTTLE_TEXT_MAX];
 	json_t *reply;
 

@@ -118,3 +118,22 @@ struct stats_disk throttles_counts(const struct device *dev)
 		counts = (struct stats_disk){ 0 };
 	return counts;
 }
+
+struct stats_disk throttles_delays(const struct device *dev)
+{
+	const struct vm *vm = dev->child.vm;
+	struct stats_disk sum = { 0 };
+
+	for (unsigned int i = 0; i < vm->nr_devices; i++) {
+		const struct device *one = &vm->device[i];
+		struct stats_disk counts;
+
+		if (one != dev && disk_of(one) != dev)
+			continue;
+		counts = throttles_counts(one);
+		sum.delayed += counts.delayed;
+		sum.delay_us += counts.delay_us;
+		sum.waiting += counts.waiting;
+	}
+	return sum;
+}

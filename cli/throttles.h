@@ -24,4 +24,10 @@ int throttles_change(struct device *dev, const char *text,
 /* What the disk's process has counted; its word, checked by nobody. */
 struct stats_disk throttles_counts(const struct device *dev);
 
+/*
+ * Of that, delayed, delay_us and waiting; of a disk in several processes the
+ * sum of them.
+ */
+struct stats_disk throttles_delays(const struct device *dev);
+
 #endif
