@@ -147,8 +147,11 @@ void virtio_pci_set_queue_defaults(struct virtio_pci *dev)
 
 void virtio_pci_reset(struct virtio_pci *dev)
 {
-	for (struct virtio_backend *one = &dev->backend; one; one = one->next)
+	struct virtio_backend *one = &dev->backend;
+
+	do
 		virtio_pci_check(dev, one, vhost_front_stop(&one->front));
+	while ((one = one->next));
 	/* virtio 1.2, 2.4.1 and 4.1.4.3.1: all as after power-on */
 	msix_unbind_all(&dev->msix);
 	virtio_pci_set_queue_defaults(dev);
@@ -163,6 +166,8 @@ void virtio_pci_reset(struct virtio_pci *dev)
 
 void virtio_pci_start(struct virtio_pci *dev)
 {
+	struct virtio_backend *one = &dev->backend;
+
 	if (!(dev->status & VIRTIO_CONFIG_S_FEATURES_OK)) {
 		virtio_pci_needs_reset(dev, "DRIVER_OK without FEATURES_OK");
 		return;
@@ -170,10 +175,11 @@ void virtio_pci_start(struct virtio_pci *dev)
 	dev->status |= VIRTIO_CONFIG_S_DRIVER_OK;
 	if (dev->status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
-	for (struct virtio_backend *one = &dev->backend; one; one = one->next)
+	do
 		virtio_pci_check(dev, one,
 				 vhost_front_start(&one->front,
 						   dev->driver_features));
+	while ((one = one->next));
 }
 
 void virtio_pci_refresh_config(struct virtio_pci *dev)
@@ -245,10 +251,13 @@ static void write_config(struct virtio_pci *dev,
 void virtio_pci_write_config(struct virtio_pci *dev, uint32_t offset,
 			     const void *data, uint32_t len)
 {
+	struct virtio_backend *one = &dev->backend;
+
 	if (!config_is_writable(dev, offset, len))
 		return;
-	for (struct virtio_backend *one = &dev->backend; one; one = one->next)
+	do
 		write_config(dev, one, offset, data, len);
+	while ((one = one->next));
 	/* What it made of it is the back-end's to say. */
 	dev->config_stale = true;
 }
@@ -264,15 +273,15 @@ static void look_at_link(struct virtio_pci *dev,
 
 void virtio_pci_act_on(struct virtio_pci *dev, unsigned int events)
 {
+	struct virtio_backend *one = &dev->backend;
 	int changed;
 
-	for (struct virtio_backend *one = &dev->backend; one;
-	     one = one->next) {
+	do {
 		if (events & VIRTIO_PCI_EVENT_RELINK_MASK)
 			take_successor(dev, one);
 		if (events & VIRTIO_PCI_EVENT_LINK_MASK)
 			look_at_link(dev, one);
-	}
+	} while ((one = one->next));
 	if (events & VIRTIO_PCI_EVENT_CHANNEL_MASK) {
 		changed = vhost_front_take_channel(dev->front);
 		if (changed < 0)
