@@ -87,6 +87,19 @@ static void start(bool write_through)
 		front_blk_init(&front, &blk[i], STORM_ROOM, 0);
 }
 
+/* The same file, for reading or for writing only. */
+static void reopen(int *fd, int flags)
+{
+	char path[64];
+	int again;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", *fd);
+	again = open(path, flags | O_CLOEXEC);
+	ck_assert_int_ge(again, 0);
+	close(*fd);
+	*fd = again;
+}
+
 static void expect_same(void)
 {
 	const uint8_t *a = mmap(NULL, DISK_BYTES, PROT_READ, MAP_SHARED,
@@ -132,14 +145,7 @@ END_TEST
 /* What the other file does not take is no error of the disk. */
 START_TEST(a_target_that_fails_is_given_up)
 {
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", new_fd);
-	fd = open(path, O_RDONLY);
-	ck_assert_int_ge(fd, 0);
-	close(new_fd);
-	new_fd = fd;
+	reopen(&new_fd, O_RDONLY);
 	start(false);
 	storm_begin(&storm);
 	ck_assert_uint_eq(storm_until_moved(&storm, &child), EBADF);
@@ -173,14 +179,7 @@ END_TEST
 
 START_TEST(an_image_that_cannot_be_read_is_not_moved)
 {
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", old_fd);
-	fd = open(path, O_WRONLY);
-	ck_assert_int_ge(fd, 0);
-	close(old_fd);
-	old_fd = fd;
+	reopen(&old_fd, O_WRONLY);
 	start(false);
 	ck_assert_uint_eq(child_wait_moved(&child), EBADF);
 	child_stop(&child);
