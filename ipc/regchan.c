@@ -29,11 +29,11 @@ int regchan_read(int fd, struct regchan_request *req, uint32_t *value,
 		struct regchan_reply reply;
 		ssize_t got;
 
-		/* Also if late replies never cease to come. */
-		if (left <= 0)
-			return -ETIMEDOUT;
+		/* It may be us who are late: what is there by now counts. */
 		got = fdmsg_recv(fd, &reply, sizeof(reply), NULL, NULL,
-				 (int)left);
+				 left > 0 ? (int)left : 0);
+		if (got == -EAGAIN)
+			return -ETIMEDOUT;
 		if (got < 0)
 			return (int)got;
 		if (got == 0)
@@ -47,6 +47,9 @@ int regchan_read(int fd, struct regchan_request *req, uint32_t *value,
 		/* A late reply to a read that was given up: older seq only. */
 		if ((int32_t)(reply.seq - req->seq) > 0)
 			return -EPROTO;
+		/* Also if they never cease to come. */
+		if (left <= 0)
+			return -ETIMEDOUT;
 	}
 }
 

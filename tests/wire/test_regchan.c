@@ -206,6 +206,18 @@ START_TEST(a_silent_device_costs_its_deadline)
 }
 END_TEST
 
+/* Who asked may have stood still until then: no time is left, but an answer. */
+START_TEST(an_answer_that_is_there_counts)
+{
+	struct regchan_request req = { .seq = 5, .size = 1 };
+	uint32_t value = 0;
+
+	ck_assert_int_eq(regchan_answer(device_fd, 5, 0xc1), 0);
+	ck_assert_int_eq(regchan_read(core_fd, &req, &value, 0), 0);
+	ck_assert_uint_eq(value, 0xc1);
+}
+END_TEST
+
 /* Late replies may come faster than the core takes them, and for ever. */
 START_TEST(a_deadline_holds_while_late_replies_come)
 {
@@ -272,6 +284,7 @@ int main(void)
 	tcase_add_test(tcase, a_reply_to_nothing_is_refused);
 	tcase_add_test(tcase, a_reply_of_a_wrong_shape_is_refused);
 	tcase_add_test(tcase, a_silent_device_costs_its_deadline);
+	tcase_add_test(tcase, an_answer_that_is_there_counts);
 	tcase_add_test(tcase, a_deadline_holds_while_late_replies_come);
 	tcase_add_test(tcase, a_full_channel_costs_the_deadline_of_a_post);
 	tcase_add_loop_test(tcase, a_closed_peer_is_told_apart, 0, 2);
