@@ -185,6 +185,11 @@ bool front_take_wait(struct front_queue *queue, void **cookie,
 
 /* Has the call (error) eventfd been written since it was last asked? */
 bool front_called(struct front_queue *queue);
+/*
+ * Wait for that, at most timeout_ms: a completion is seen before its call.  With
+ * an event index (not .no_event_idx) there may be none for what was seen.
+ */
+bool front_call_wait(struct front_queue *queue, int timeout_ms);
 /* How many since it was last asked. */
 uint64_t front_count_calls(struct front_queue *queue);
 bool front_erred(struct front_queue *queue);

@@ -202,6 +202,13 @@ bool front_called(struct front_queue *queue)
 	return eventfd_fired(queue->call_fd);
 }
 
+bool front_call_wait(struct front_queue *queue, int timeout_ms)
+{
+	struct pollfd pfd = { .fd = queue->call_fd, .events = POLLIN };
+
+	return poll(&pfd, 1, timeout_ms) == 1 && front_called(queue);
+}
+
 uint64_t front_count_calls(struct front_queue *queue)
 {
 	uint64_t count = 0;

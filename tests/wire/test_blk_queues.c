@@ -99,6 +99,7 @@ START_TEST(many_requests_all_come_back)
 START_TEST(fds_keep_their_numbers)
 {
 	const struct front_options options = { .nr_queues = 8,
+					       .no_event_idx = true,
 					       .late_channel = true };
 	struct life_birth_blk birth = usual;
 	struct front_blk blk;
@@ -111,7 +112,7 @@ START_TEST(fds_keep_their_numbers)
 		queue = &front.queue[i];
 		front_called(queue);
 		read_and_check(&blk, 3 + i, 512);
-		ck_assert(front_called(queue));
+		ck_assert(front_call_wait(queue, FRONT_TIMEOUT_MS));
 		front_offer_head(queue, 5000);
 		front_kick(queue);
 		for (int ms = 0; ms < FRONT_TIMEOUT_MS; ms++) {

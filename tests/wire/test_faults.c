@@ -49,7 +49,7 @@ static void remove_disk(void)
 	unlink(path);
 }
 
-static void start(void)
+static void start_with(const struct front_options *options)
 {
 	static const struct life_birth_blk usual = {
 		.nr_queues = 1, .discard = 1, .serial = "faulty",
@@ -62,8 +62,13 @@ static void start(void)
 
 	ck_assert_int_ge(spec.res_fd, 0);
 	child_start(&child, &spec);
-	front_start(&front, child.link, NULL);
+	front_start(&front, child.link, options);
 	front_blk_init(&front, &blk, PAIR_BYTES, 0);
+}
+
+static void start(void)
+{
+	start_with(NULL);
 }
 
 static struct fault_rule rule_for(enum fault_action action, uint64_t value)
@@ -401,9 +406,11 @@ START_TEST(a_hung_device_answers_nobody)
 
 START_TEST(a_lost_interrupt_is_one)
 {
+	/* A completion that has been seen already needs no interrupt. */
+	static const struct front_options options = { .no_event_idx = true };
 	struct fault_rule rule = rule_for(FAULT_LOSE_INTERRUPT, 0);
 
-	start();
+	start_with(&options);
 	child_synchronise(&child);
 	front_called(queue);
 	rule.count = 1;
@@ -433,8 +440,8 @@ START_TEST(a_spurious_interrupt_comes_from_nothing)
 	ck_assert_int_eq(front_blk_submit(queue, &blk, VIRTIO_BLK_T_IN, 0,
 					  512), 0);
 	front_kick(queue);
+	ck_assert(front_call_wait(queue, FRONT_TIMEOUT_MS));
 	ck_assert(!front_take_wait(queue, &cookie, NULL, 100));
-	ck_assert(front_called(queue));
 	child_stop(&child);
 }
 
@@ -450,8 +457,8 @@ START_TEST(a_bad_used_entry_names_no_request)
 	ck_assert_int_eq(front_blk_submit(queue, &blk, VIRTIO_BLK_T_IN, 0,
 					  512), 0);
 	front_kick(queue);
-	for (int i = 0; i < 1000 && *(volatile uint16_t *)&queue->used->idx ==
-				    used; i++)
+	for (int ms = 0; ms < FRONT_TIMEOUT_MS &&
+			 *(volatile uint16_t *)&queue->used->idx == used; ms++)
 		usleep(1000);
 	ck_assert_uint_eq(queue->used->idx, (uint16_t)(used + 1));
 	ck_assert_uint_ge(queue->used->ring[used % queue->size].id,
