@@ -97,6 +97,16 @@ static void expect_held(uint32_t err, bool write, uint64_t offset)
 	ck_assert_uint_eq(msg.u.blk_held.offset, offset);
 }
 
+/* Its kick and what the supervisor says come by two ways, in any order. */
+static void wait_until_held(uint64_t nr)
+{
+	const volatile uint64_t *held = &child.stats->disk.held;
+
+	for (int ms = 0; ms < CHILD_TIMEOUT_MS && *held != nr; ms++)
+		usleep(1000);
+	ck_assert_uint_eq(*held, nr);
+}
+
 static void resume(void)
 {
 	ck_assert_int_eq(life_send(child.life, LIFE_BLK_RESUME, NULL, NULL, 0,
@@ -140,6 +150,7 @@ START_TEST(a_write_without_room_waits)
 	/* So does all that comes after it; the process is as lively as ever. */
 	submit(2, VIRTIO_BLK_T_IN);
 	submit(3, VIRTIO_BLK_T_OUT);
+	wait_until_held(3);
 	expect_nothing();
 	child_synchronise(&child);
 	ck_assert_uint_eq(child.stats->disk.held, 3);
@@ -269,7 +280,7 @@ START_TEST(what_is_held_outlives_the_process)
 	submit(1, VIRTIO_BLK_T_OUT);
 	expect_held(ENOSPC, true, 512);
 	submit(2, VIRTIO_BLK_T_OUT);
-	child_synchronise(&child);
+	wait_until_held(2);
 	if (_i == 0) {
 		child_stop(&child);
 	} else {
@@ -295,6 +306,7 @@ START_TEST(a_reset_ends_what_is_held)
 	submit(1, VIRTIO_BLK_T_OUT);
 	expect_held(ENOSPC, true, 512);
 	submit(2, VIRTIO_BLK_T_IN);
+	wait_until_held(2);
 	front_queue_stop(queue);
 	expect_done(2, VIRTIO_BLK_S_IOERR);
 	child_stop(&child);
