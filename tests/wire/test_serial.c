@@ -413,6 +413,7 @@ END_TEST
 /* The user's pager is slow; the last lines of the guest still come. */
 START_TEST(stop_writes_what_is_held)
 {
+	struct pollfd pfd = { .events = POLLIN };
 	char buf[65536];
 	size_t sent = 0, seen = 0;
 	int keys[2], screen[2];
@@ -425,12 +426,11 @@ START_TEST(stop_writes_what_is_held)
 		out(THR, 'x');
 	in(LSR);
 	child_send(&child, LIFE_STOP, -1);
-	for (int i = 0; i < 100 && seen < sent; i++) {
-		got = read(screen[0], buf, sizeof(buf));
-		if (got > 0)
-			seen += (size_t)got;
-		else
-			usleep(5000);
+	pfd.fd = screen[0];
+	while (poll(&pfd, 1, CHILD_TIMEOUT_MS) == 1 &&
+	       (got = read(screen[0], buf, sizeof(buf))) > 0) {
+		seen += (size_t)got;
+		usleep(5000);
 	}
 	ck_assert_int_eq(child_wait(&child), 0);
 	ck_assert_uint_eq(seen, sent);
