@@ -202,6 +202,11 @@ backend() {
 	backend=$!
 	within 10 sockets "$scratch/v.sock" 1
 }
+# end_backend: also of its socket, and of its lock on the image
+end_backend() {
+	kill "$backend"
+	wait "$backend"
+}
 truncate -s 1M "$scratch/other.img"
 printf '[blk other]\nsocket = %s\n' "$scratch/v.sock" >>"$scratch/vm.conf"
 backend && start_vm
@@ -213,7 +218,7 @@ report "a foreign back-end that had nothing in flight is connected to again"
 "$bulkhead" kill "$vm" >/dev/null
 ended 7 && nothing_left
 report "and that is all there was"
-kill "$backend" 2>/dev/null
+end_backend
 backend && start_vm --set 'blk other.on_crash=pause'
 kill -KILL "$backend"
 says_in_time 'other \[blk\]: the VM is paused' &&
@@ -225,7 +230,7 @@ backend
 report "it is connected to again by command, and the VM goes on"
 "$bulkhead" kill "$vm" >/dev/null
 ended 7
-kill "$backend" 2>/dev/null
+end_backend
 
 sed -i '/^\[blk other\]/,$d' "$scratch/vm.conf"
 run_vm --set vm.heartbeat=1ms
