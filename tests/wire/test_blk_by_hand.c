@@ -265,12 +265,16 @@ START_TEST(a_stale_socket_is_replaced)
 {
 	const char *const args[] = { socket_option, image_option, NULL };
 	pid_t pid = launch(args, -1);
+	pid_t child;
 
 	use(front_connect(socket_path));
+	/* What served it has the lock on the image until it has ended. */
+	for (int ms = 0; ms < FRONT_TIMEOUT_MS && count_children(pid, &child);
+	     ms++)
+		usleep(1000);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	pid = launch(args, -1);
-	usleep(200000);
 	use(front_connect(socket_path));
 	end(pid);
 }
