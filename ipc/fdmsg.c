@@ -201,10 +201,12 @@ ssize_t fdmsg_recv(int sock, void *buf, size_t len, int *fds,
 		got = recvmsg(sock, &hdr, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 		if (got >= 0)
 			break;
-		if (errno == EINTR)
+		/*
+		 * Said once of a peer that ended before it had read all; a
+		 * datagram that it sent is behind it, and then comes the end.
+		 */
+		if (errno == EINTR || errno == ECONNRESET)
 			continue;
-		if (errno == ECONNRESET)
-			return 0;
 		if (errno != EAGAIN)
 			return -errno;
 		if (timeout_ms == 0)

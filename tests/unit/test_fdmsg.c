@@ -208,6 +208,21 @@ START_TEST(a_full_stream_times_out)
 }
 END_TEST
 
+/* Who ends without having read all is heard all the same. */
+START_TEST(the_last_word_of_who_did_not_listen_arrives)
+{
+	char byte = 0;
+
+	make_pair(_i == 0 ? SOCK_SEQPACKET : SOCK_STREAM);
+	ck_assert_int_eq(fdmsg_send(pair[1], "y", 1, NULL, 0, 100), 0);
+	ck_assert_int_eq(fdmsg_send(pair[0], "x", 1, NULL, 0, 100), 0);
+	close(pair[0]);
+	ck_assert_int_eq(fdmsg_recv(pair[1], &byte, 1, NULL, NULL, 100), 1);
+	ck_assert_int_eq(byte, 'x');
+	ck_assert_int_eq(fdmsg_recv(pair[1], &byte, 1, NULL, NULL, 100), 0);
+}
+END_TEST
+
 START_TEST(a_closed_peer_is_told_apart)
 {
 	char byte;
@@ -237,6 +252,8 @@ int main(void)
 	tcase_add_test(tcase, a_reply_has_one_deadline);
 	tcase_add_test(tcase, a_full_stream_times_out);
 	tcase_add_test(tcase, a_closed_peer_is_told_apart);
+	tcase_add_loop_test(tcase, the_last_word_of_who_did_not_listen_arrives,
+			    0, 2);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
