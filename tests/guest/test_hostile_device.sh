@@ -87,7 +87,7 @@ report "no process of the VM has died"
 
 # worst NAME: the largest of these values that the guest printed, in ms
 worst() {
-	grep -ao "$1=[0-9a-f]*" "$scratch/serial.log" | sed 's/.*=//' |
+	grep -aoE "$1=[0-9a-f]+" "$scratch/serial.log" | sed 's/.*=//' |
 		while read -r hex; do echo "$((16#$hex))"; done | sort -n |
 		tail -n 1 | awk -v khz="$khz" '{ printf "%d\n", $1 * 1024 / khz }'
 }
