@@ -83,6 +83,23 @@ static void run_no_rules(void)
 	vm_end(vm);
 }
 
+/* Thrice, as the host may let a vCPU wait for as long as a rule would. */
+static void run_no_pause(void)
+{
+	bool ok = false;
+
+	for (int tries = 0; tries < 3 && !ok; tries++) {
+		struct vm *vm = start("pause", NULL, 0);
+
+		ok = vm_wait_exit(vm, TIMEOUT_MS) == 0 &&
+		     within(printed(vm, "ms="), 0, 299);
+		if (!ok)
+			vm_show(vm);
+		vm_end(vm);
+	}
+	tap_result(ok, "without a rule it does not");
+}
+
 static void run_pause(void)
 {
 	const struct fault_rule rule = rule_for(1, FAULT_VCPU_PAUSE, 300);
@@ -94,12 +111,7 @@ static void run_pause(void)
 			"vcpu-pause: so much time passes within one access"))
 		vm_show(vm);
 	vm_end(vm);
-	vm = start("pause", NULL, 0);
-	if (!tap_result(vm_wait_exit(vm, TIMEOUT_MS) == 0 &&
-			within(printed(vm, "ms="), 0, 299),
-			"without a rule it does not"))
-		vm_show(vm);
-	vm_end(vm);
+	run_no_pause();
 }
 
 /*
