@@ -234,6 +234,7 @@ static void describe_blk(const struct device *dev, struct life_birth_blk *blk)
 	blk->sched_batch = dev->cfg->sched_batch;
 	blk->registered_buffers = dev->cfg->registered_buffers;
 	blk->block_device = dev->end.block_device;
+	blk->shared = dev->cfg->nr_processes > 1;
 	blk->record = dev->end.out_fd >= 0;
 	blk->on_read_error = (uint8_t)dev->cfg->on_error[0];
 	blk->on_write_error = (uint8_t)dev->cfg->on_error[1];

@@ -140,7 +140,8 @@ struct life_birth_blk {
 	uint8_t move_format;	/* of that file, which is empty: enum life_blk_format */
 	uint8_t sched_batch;	/* 1: may be SCHED_BATCH, devproc/blk/batch.h */
 	uint8_t registered_buffers;	/* 1: guest RAM is registered with io_uring */
-	uint8_t pad[3];
+	uint8_t shared;		/* 1: other processes serve queues of this disk too */
+	uint8_t pad[2];
 	struct throttle_settings throttle;
 };
 

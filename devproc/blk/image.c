@@ -141,6 +141,27 @@ static int find_capacity(struct blk_image *image, uint64_t bytes)
 	return 0;
 }
 
+/*
+ * What several processes of one disk must not do: read a block, change a sector
+ * of it, write the block, as piece.c does alone among the writes of its own
+ * process only; and have different sizes, as the guest is told one.
+ */
+static int check_shared(const struct life_birth_blk *birth,
+			const struct blk_image *image, uint64_t *bytes)
+{
+	if (!birth->shared)
+		return 0;
+	if (image->io_align > SECTOR_BYTES && !birth->read_only) {
+		log_err("image: O_DIRECT takes blocks of %u bytes here, parts of which one process only may write; processes = 1 or cache = writeback does",
+			image->io_align);
+		return -EINVAL;
+	}
+	/* It may have grown: all hear of that together, by a resize. */
+	if (birth->size_bytes && birth->size_bytes < *bytes)
+		*bytes = birth->size_bytes;
+	return 0;
+}
+
 int image_measure(const struct life_birth_blk *birth, struct blk_image *image)
 {
 	uint64_t bytes;
@@ -154,6 +175,9 @@ int image_measure(const struct life_birth_blk *birth, struct blk_image *image)
 	image->memory_align = 1;
 	if (birth->direct)
 		find_alignment(image);
+	ret = check_shared(birth, image, &bytes);
+	if (ret)
+		return ret;
 	if (image->io_align > BOUNCE_BYTES) {
 		log_err("image: O_DIRECT takes blocks of %u bytes here; cache = writeback does without",
 			image->io_align);

@@ -253,6 +253,35 @@ START_TEST(neighbours_in_a_block_do_not_harm_each_other)
 	ck_assert_uint_eq(storm.left, 0);
 }
 
+/*
+ * Two processes, each with a sector of one block, would read the block at once,
+ * and the last one take back what the first one wrote.
+ */
+START_TEST(it_is_not_shared_between_processes)
+{
+	const struct life_birth_blk birth = {
+		.nr_queues = 1, .direct = 1, .discard = 1, .block_device = 1,
+		.shared = 1, .read_only = (uint8_t)_i,
+	};
+	struct child_spec spec = {
+		.role = "blk", .life_role = LIFE_ROLE_BLK, .blk = &birth,
+		.link_type = SOCK_STREAM, .res2_fd = -1,
+	};
+	static struct child other;
+	char name[32], path[32], why[LIFE_TEXT_MAX] = "";
+	ssize_t len;
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", loop_fd);
+	len = readlink(name, path, sizeof(path) - 1);
+	ck_assert_int_gt(len, 0);
+	path[len] = '\0';
+	spec.res_fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+	ck_assert_int_ge(spec.res_fd, 0);
+	ck_assert_int_eq(child_try(&other, &spec, why), _i);
+	if (_i)
+		child_stop(&other);
+}
+
 static bool can_have_loop(void)
 {
 	char path[32];
@@ -289,6 +318,8 @@ int main(void)
 	tcase_add_loop_test(tc, odd_ranges_become_zero, 0, 2);
 	tcase_add_loop_test(tc, neighbours_in_a_block_do_not_harm_each_other,
 			    0, 2);
+	/* _i: read_only. */
+	tcase_add_loop_test(tc, it_is_not_shared_between_processes, 0, 2);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
