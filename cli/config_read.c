@@ -277,10 +277,19 @@ static void drop_entry(struct config_source *src, const char *section,
 	}
 }
 
+/* The dot before the key: of [blk] a name may have dots, of [fault] a key. */
+static const char *find_dot(const char *assignment, const char *eq)
+{
+	size_t len = eq ? (size_t)(eq - assignment) : 0;
+
+	return strncmp(assignment, "fault.", 6) ?
+		memrchr(assignment, '.', len) : memchr(assignment, '.', len);
+}
+
 int config_read_set(struct config_source *src, const char *assignment)
 {
 	const char *eq = strchr(assignment, '=');
-	const char *dot = eq ? memrchr(assignment, '.', eq - assignment) : NULL;
+	const char *dot = find_dot(assignment, eq);
 	char *section = NULL, *key = NULL, *origin = NULL;
 	int ret = -ENOMEM;
 
