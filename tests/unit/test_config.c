@@ -212,6 +212,20 @@ START_TEST(set_replaces_and_adds)
 }
 END_TEST
 
+/* Of [fault] it is the key that may have dots. */
+START_TEST(set_takes_a_fault_of_a_further_process)
+{
+	static const char *const sets[] = { "blk a.processes=2",
+					    "fault.a.1=delay=5 op=read" };
+	struct config *cfg = load_with("[vm]\nkernel = k\ncpus = 2\n"
+				       "[blk a]\npath = x\n", sets, 2);
+
+	ck_assert_uint_eq(cfg->nr_faults, 1);
+	ck_assert_uint_eq(cfg->fault[0].device, 1);
+	config_free(cfg);
+}
+END_TEST
+
 START_TEST(set_is_relative_to_the_current_folder)
 {
 	static const char *const sets[] = { "vm.kernel=k" };
@@ -465,6 +479,7 @@ int main(void)
 	tcase_add_test(tcase, a_disk_may_have_several_processes);
 	tcase_add_test(tcase, limits_are_as_their_files_take_them);
 	tcase_add_test(tcase, set_replaces_and_adds);
+	tcase_add_test(tcase, set_takes_a_fault_of_a_further_process);
 	tcase_add_test(tcase, set_is_relative_to_the_current_folder);
 	tcase_add_loop_test(tcase, wrong_ones_get_their_line, 0,
 			    sizeof(wrong) / sizeof(wrong[0]));
