@@ -196,6 +196,18 @@ void disk_process_settled(struct device *dev)
 	disk_renew(disk);
 }
 
+/* Who was not exchanged keeps the old size, and the guest does not hear. */
+static void leave_as_it_was(struct device *disk, uint64_t bytes)
+{
+	struct vm *vm = disk->child.vm;
+
+	for (unsigned int i = 0; i < vm->nr_devices; i++)
+		if (disk_of(&vm->device[i]) == disk &&
+		    vm->device[i].rebirth.state == REBIRTH_NONE)
+			vm->device[i].end.size_bytes = bytes;
+	disk->grown = false;
+}
+
 /*
  * A process keeps its image from growing (RLIMIT_FSIZE), and measures it
  * before it is confined: so the size is the next one's, and the core tells the
@@ -205,6 +217,7 @@ void disk_process_settled(struct device *dev)
 static int exchange_for_size(struct device *dev, uint64_t bytes, char *why)
 {
 	struct vm *vm = dev->child.vm;
+	uint64_t old = dev->end.size_bytes;
 	int ret = 0;
 
 	for (unsigned int i = 0; i < vm->nr_devices; i++)
@@ -216,6 +229,8 @@ static int exchange_for_size(struct device *dev, uint64_t bytes, char *why)
 	for (unsigned int i = 0; !ret && i < vm->nr_devices; i++)
 		if (&vm->device[i] != dev && disk_of(&vm->device[i]) == dev)
 			ret = rebirth_exchange(&vm->device[i], why);
+	if (ret)
+		leave_as_it_was(dev, old);
 	return ret;
 }
 
