@@ -162,12 +162,39 @@ void virtio_pci_reset(struct virtio_pci *dev)
 	dev->queue_select = 0;
 	dev->isr = 0;
 	dev->status = 0;
+	dev->start_waits = false;
+}
+
+/*
+ * Is one of several between two processes?  What the former had begun may still
+ * go on in the host, and it is its successor that has waited for the end of it
+ * (devproc/blk/raw.c); what the others write after a reset must not be before.
+ */
+static bool lacks_one(const struct virtio_pci *dev)
+{
+	const struct virtio_backend *one = dev->backend.next ? &dev->backend :
+							       NULL;
+
+	for (; one; one = one->next)
+		if (one->front.link_fd < 0 && !one->given_up)
+			return true;
+	return false;
+}
+
+static void start_all(struct virtio_pci *dev)
+{
+	struct virtio_backend *one = &dev->backend;
+
+	dev->start_waits = false;
+	do
+		virtio_pci_check(dev, one,
+				 vhost_front_start(&one->front,
+						   dev->driver_features));
+	while ((one = one->next));
 }
 
 void virtio_pci_start(struct virtio_pci *dev)
 {
-	struct virtio_backend *one = &dev->backend;
-
 	if (!(dev->status & VIRTIO_CONFIG_S_FEATURES_OK)) {
 		virtio_pci_needs_reset(dev, "DRIVER_OK without FEATURES_OK");
 		return;
@@ -175,11 +202,10 @@ void virtio_pci_start(struct virtio_pci *dev)
 	dev->status |= VIRTIO_CONFIG_S_DRIVER_OK;
 	if (dev->status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
-	do
-		virtio_pci_check(dev, one,
-				 vhost_front_start(&one->front,
-						   dev->driver_features));
-	while ((one = one->next));
+	if (lacks_one(dev))
+		dev->start_waits = true;
+	else
+		start_all(dev);
 }
 
 void virtio_pci_refresh_config(struct virtio_pci *dev)
@@ -282,6 +308,8 @@ void virtio_pci_act_on(struct virtio_pci *dev, unsigned int events)
 		if (events & VIRTIO_PCI_EVENT_LINK_MASK)
 			look_at_link(dev, one);
 	} while ((one = one->next));
+	if (dev->start_waits && !lacks_one(dev))
+		start_all(dev);
 	if (events & VIRTIO_PCI_EVENT_CHANNEL_MASK) {
 		changed = vhost_front_take_channel(dev->front);
 		if (changed < 0)

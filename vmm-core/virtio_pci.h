@@ -79,6 +79,7 @@ struct virtio_pci {
 	uint8_t isr;
 	uint8_t config_generation;
 
+	bool start_waits;	/* for the successor of one of several back-ends */
 	bool config_stale;	/* back-end has a newer config space */
 	bool packed;		/* the driver may choose packed rings */
 	struct log_limit log_limit;

@@ -207,6 +207,56 @@ START_TEST(a_successor_of_one_may_need_a_reset)
 }
 END_TEST
 
+/*
+ * What a process had begun when it was killed goes on for a while, and only its
+ * successor knows when it has ended.  Before, no process may write anew.
+ */
+START_TEST(a_start_waits_for_the_successor_of_each)
+{
+	driver_run();
+	shutdown(second.sock, SHUT_RDWR);
+	machine_main_loop();
+	driver_run();
+	ck_assert_uint_eq(driver_status(), RUNNING);
+	ck_assert_uint_eq(fake_backend_count(&fake, VHOST_USER_SET_VRING_NUM),
+			  1);
+	succeed_second(false);
+	ck_assert_uint_eq(driver_status(), RUNNING);
+	ck_assert_uint_eq(fake_backend_count(&fake, VHOST_USER_SET_VRING_NUM),
+			  2);
+	expect_queue(&fake, 0, 1);
+	expect_queue(&heir, 1, 0);
+	fake_backend_end(&heir);
+}
+END_TEST
+
+START_TEST(a_start_does_not_wait_for_ever)
+{
+	const struct relink none = { .fd = -1 };
+
+	driver_run();
+	shutdown(second.sock, SHUT_RDWR);
+	machine_main_loop();
+	driver_run();
+	ck_assert_int_eq(virtio_pci_relink(SECOND, &none), 0);
+	ck_assert_uint_eq(driver_status(), RUNNING | NEEDS_RESET);
+	ck_assert_uint_eq(fake_backend_count(&fake, VHOST_USER_SET_VRING_NUM),
+			  2);
+	/* Put off, and taken back by a reset. */
+	succeed_second(false);
+	shutdown(heir.sock, SHUT_RDWR);
+	machine_main_loop();
+	driver_run();
+	driver_set(VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	fake_backend_end(&heir);
+	succeed_second(false);
+	ck_assert_uint_eq(driver_status(), 0);
+	ck_assert_uint_eq(fake_backend_count(&fake, VHOST_USER_SET_VRING_NUM),
+			  2);
+	fake_backend_end(&heir);
+}
+END_TEST
+
 START_TEST(without_one_the_guest_must_reset)
 {
 	const struct relink none = { .fd = -1 };
@@ -266,6 +316,8 @@ int main(void)
 	tcase_add_test(tcase, a_successor_of_one_does_not_touch_the_other);
 	tcase_add_test(tcase, the_config_space_is_the_first_ones);
 	tcase_add_test(tcase, a_successor_of_one_may_need_a_reset);
+	tcase_add_test(tcase, a_start_waits_for_the_successor_of_each);
+	tcase_add_test(tcase, a_start_does_not_wait_for_ever);
 	tcase_add_test(tcase, without_one_the_guest_must_reset);
 	suite_add_tcase(all, tcase);
 	tcase_add_checked_fixture(adding, set_up_first, tear_down);
