@@ -57,18 +57,20 @@ int disk_resume(struct device *dev, char why[VM_WHY_MAX])
 {
 	struct vm *vm = dev->child.vm;
 	bool any = false;
-	int ret = 0;
+	int failed = 0;
 
-	for (unsigned int i = 0; !ret && i < vm->nr_devices; i++) {
+	for (unsigned int i = 0; i < vm->nr_devices; i++) {
 		struct device *one = &vm->device[i];
+		int ret;
 
 		if (!one->held || (one != dev && disk_of(one) != dev))
 			continue;
 		any = true;
 		ret = resume(one, why);
+		failed = ret ? ret : failed;
 	}
 	if (any)
-		return ret;
+		return failed;
 	snprintf(why, VM_WHY_MAX, "%s is not held", dev->cfg->name);
 	return -EINVAL;
 }

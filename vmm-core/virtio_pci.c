@@ -181,16 +181,19 @@ static bool lacks_one(const struct virtio_pci *dev)
 	return false;
 }
 
-static void start_all(struct virtio_pci *dev)
+/* timeout_ms: for each back-end. */
+static void start_all(struct virtio_pci *dev, int timeout_ms)
 {
 	struct virtio_backend *one = &dev->backend;
 
 	dev->start_waits = false;
-	do
+	do {
+		one->front.timeout_ms = timeout_ms;
 		virtio_pci_check(dev, one,
 				 vhost_front_start(&one->front,
 						   dev->driver_features));
-	while ((one = one->next));
+		one->front.timeout_ms = VHOST_FRONT_TIMEOUT_MS;
+	} while ((one = one->next));
 }
 
 void virtio_pci_start(struct virtio_pci *dev)
@@ -205,7 +208,7 @@ void virtio_pci_start(struct virtio_pci *dev)
 	if (lacks_one(dev))
 		dev->start_waits = true;
 	else
-		start_all(dev);
+		start_all(dev, VHOST_FRONT_TIMEOUT_MS);
 }
 
 void virtio_pci_refresh_config(struct virtio_pci *dev)
@@ -291,7 +294,8 @@ void virtio_pci_write_config(struct virtio_pci *dev, uint32_t offset,
 static void look_at_link(struct virtio_pci *dev,
 			 struct virtio_backend *backend)
 {
-	if (!vhost_front_is_gone(&backend->front))
+	/* Of one that has been dropped before, all is said. */
+	if (backend->front.link_fd < 0 || !vhost_front_is_gone(&backend->front))
 		return;
 	vhost_front_drop(&backend->front);
 	virtio_pci_check(dev, backend, -EPIPE);
@@ -309,7 +313,7 @@ void virtio_pci_act_on(struct virtio_pci *dev, unsigned int events)
 			look_at_link(dev, one);
 	} while ((one = one->next));
 	if (dev->start_waits && !lacks_one(dev))
-		start_all(dev);
+		start_all(dev, RELINK_MS);
 	if (events & VIRTIO_PCI_EVENT_CHANNEL_MASK) {
 		changed = vhost_front_take_channel(dev->front);
 		if (changed < 0)

@@ -8,6 +8,7 @@ make_files
 cat >>"$scratch/vm.conf" <<-CONF
 	[blk vda]
 	path = disk.img
+	cache = writeback
 	processes = 3
 	[rng]
 	[fault]
@@ -94,4 +95,24 @@ report "none is held"
 
 "$bulkhead" kill "$vm" && ended 7 && nothing_left
 report "nothing is left"
+
+# The program is exchanged just now: a copy of the build that can lack one.
+mkdir "$scratch/bin" && cp "$build"/bulkhead* "$scratch/bin"
+bulkhead=$scratch/bin/bulkhead
+start_vm --set vm.cpus=4
+mv "$scratch/bin/bulkhead-blk" "$scratch/bin/away"
+! device resize vda 3M && device_says 'cannot open the program bulkhead-blk'
+report "a resize that fails, fails whole"
+mv "$scratch/bin/away" "$scratch/bin/bulkhead-blk"
+old=$(process_of vda.1)
+kill -KILL "$old" && within 10 runs_again vda.1 "$old" &&
+	[ "$(limit_of vda)$(limit_of vda.1)$(limit_of vda.2)" = 209715220971522097152 ] &&
+	[ "$(who_had goes-on)" = "vda.1 " ]
+report "its processes agree on the size, and the guest hears of none"
+old=$(process_of vda)
+device resize vda 3M && within 10 runs_again vda "$old" &&
+	[ "$(limit_of vda)$(limit_of vda.1)$(limit_of vda.2)" = 314572831457283145728 ]
+report "and it is done again"
+"$bulkhead" kill "$vm" && ended 7 && nothing_left
+report "nothing is left again"
 finish

@@ -273,6 +273,23 @@ START_TEST(without_one_the_guest_must_reset)
 }
 END_TEST
 
+/* A guest that has begun to reset is not told again of whom it lacks. */
+START_TEST(what_is_over_is_no_news)
+{
+	const struct relink none = { .fd = -1 };
+
+	driver_run();
+	shutdown(second.sock, SHUT_RDWR);
+	machine_main_loop();
+	ck_assert_int_eq(virtio_pci_relink(SECOND, &none), 0);
+	driver_begin();
+	ck_assert_uint_eq(driver_status() & NEEDS_RESET, 0);
+	shutdown(fake.sock, SHUT_RDWR);
+	machine_main_loop();
+	ck_assert_uint_eq(driver_status() & NEEDS_RESET, 0);
+}
+END_TEST
+
 /* _i: what the second one lacks of what the first has offered. */
 START_TEST(a_second_process_has_what_the_first_has)
 {
@@ -319,6 +336,7 @@ int main(void)
 	tcase_add_test(tcase, a_start_waits_for_the_successor_of_each);
 	tcase_add_test(tcase, a_start_does_not_wait_for_ever);
 	tcase_add_test(tcase, without_one_the_guest_must_reset);
+	tcase_add_test(tcase, what_is_over_is_no_news);
 	suite_add_tcase(all, tcase);
 	tcase_add_checked_fixture(adding, set_up_first, tear_down);
 	tcase_add_loop_test(adding, a_second_process_has_what_the_first_has, 0,

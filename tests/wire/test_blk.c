@@ -175,6 +175,20 @@ START_TEST(a_disk_that_shrinks_fails_its_requests)
 	child_stop(&child);
 }
 
+/* It has grown, and its other processes do not know yet. */
+START_TEST(processes_of_one_disk_have_one_size)
+{
+	struct life_birth_blk birth = usual;
+	struct virtio_blk_config config;
+
+	birth.shared = 1;
+	birth.size_bytes = DISK_BYTES / 2;
+	start_with(&birth, NULL);
+	front_get_config(&front, &config, 8);
+	ck_assert_uint_eq(config.capacity, DISK_BYTES / 2 / SECTOR);
+	child_stop(&child);
+}
+
 #define LENGTH(array)	((int)(sizeof(array) / sizeof((array)[0])))
 
 int main(void)
@@ -195,6 +209,7 @@ int main(void)
 	tcase_add_test(tc, a_chain_without_status_comes_back_empty);
 	tcase_add_test(tc, a_read_only_disk_stays_as_it_is);
 	tcase_add_test(tc, a_disk_that_shrinks_fails_its_requests);
+	tcase_add_test(tc, processes_of_one_disk_have_one_size);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
