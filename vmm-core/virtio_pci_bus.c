@@ -9,7 +9,8 @@
  * and may wait for the back-end as long as vhost_front's deadline lets them.
  * The main thread comes in through virtio_pci_dispatch() and does not wait for
  * a vCPU: it notes what happened in fn.events, and whoever has or gets the
- * lock acts upon it.  Only a successor's handshake may be what it waits for.
+ * lock acts upon it.  Only a successor's handshake may be what it waits for,
+ * and the start of a device that was put off until then.
  */
 #include "vmm-core/virtio_pci.h"
 
