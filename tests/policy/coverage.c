@@ -26,7 +26,6 @@
 #define MAX_PIDS	4194305	/* proc(5), /proc/sys/kernel/pid_max */
 #define MAX_EXCEPTIONS	32
 #define LINE_BYTES	4096
-#define MAX_BEGUN	256	/* threads in a call at one time */
 
 struct coverage {
 	const char *role;	/* "blk", of POLICY's name */
@@ -51,12 +50,6 @@ static unsigned int nr_exceptions;
 static struct coverage coverages[MAX_POLICIES];
 static unsigned int nr_coverages;
 static struct thread threads[MAX_PIDS];
-
-/* Calls that strace has seen begin and not end: "read(0x9 <unfinished ...>". */
-static struct begun {
-	unsigned long pid;
-	char *call;		/* NULL: a place for another one */
-} begun[MAX_BEGUN];
 
 /* --- the log ------------------------------------------------------------- */
 
@@ -151,45 +144,6 @@ static bool is_call(const char *line)
 	       !strncmp(line, "--- SIGSYS", 10);
 }
 
-static void begun_keep(unsigned long pid, const char *call)
-{
-	for (unsigned int i = 0; i < MAX_BEGUN; i++) {
-		if (begun[i].call)
-			continue;
-		begun[i].pid = pid;
-		begun[i].call = strdup(call);
-		return;
-	}
-	tap_bail_out("more than %d threads in a call", MAX_BEGUN);
-}
-
-/* Any line of that thread's is the end of it. */
-static void begun_end(unsigned long pid, bool counts)
-{
-	for (unsigned int i = 0; i < MAX_BEGUN; i++) {
-		if (!begun[i].call || begun[i].pid != pid)
-			continue;
-		if (counts && threads[pid].policy)
-			call_count(&coverages[threads[pid].policy - 1], pid,
-				   begun[i].call);
-		free(begun[i].call);
-		begun[i].call = NULL;
-	}
-}
-
-/*
- * Of a process that is killed within a call strace may have read half of the
- * registers, or those of the call before: such a call says nothing.
- */
-static void call_take(struct thread *thread, unsigned long pid,
-		      const char *call)
-{
-	if (strstr(call, " <unfinished ...>"))
-		begun_keep(pid, call);
-	else
-		call_count(&coverages[thread->policy - 1], pid, call);
-}
-
 static void line_take(const char *line)
 {
 	char *at;
@@ -200,7 +154,6 @@ static void line_take(const char *line)
 	if (pid >= MAX_PIDS)
 		tap_bail_out("no pid in the log: %s", line);
 	thread = &threads[pid];
-	begun_end(pid, strncmp(at, "+++ killed by SIGKILL", 21) != 0);
 	if (!strncmp(at, "+++", 3))
 		*thread = (struct thread){ 0 };
 	else if (!strncmp(at, "prctl(PR_SET_NAME, \"", 20))
@@ -208,7 +161,7 @@ static void line_take(const char *line)
 	else if (!strncmp(at, "seccomp(SECCOMP_SET_MODE_FILTER", 31))
 		filter_begins(thread);
 	else if (thread->policy && thread->filtered && is_call(at))
-		call_take(thread, pid, at);
+		call_count(&coverages[thread->policy - 1], pid, at);
 }
 
 static void log_take(const char *path)
@@ -221,8 +174,6 @@ static void log_take(const char *path)
 	while (fgets(line, sizeof(line), file))
 		line_take(line);
 	fclose(file);
-	for (unsigned int i = 0; i < MAX_BEGUN; i++)
-		begun_end(begun[i].pid, true);
 	memset(threads, 0, sizeof(threads));
 }
 
